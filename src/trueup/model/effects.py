@@ -1,0 +1,85 @@
+"""What must follow from a decision, as durable rows: carried out at least once, verified on the venue.
+
+`pending` → `done` (the venue shows it) or stays `pending` with a later `next_attempt_at_ms`; after a pass's attempts
+are used up it is `escalated`: told, and tried again at later passes. Nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+from trueup.model.orders import OrderKind, OrderList, OrderSide, Side
+from trueup.model.positions import PositionKey
+from trueup.model.values import Value
+
+__all__ = ["CancelOrder", "Effect", "EffectKind", "EffectState", "EffectUpdate", "NewEffect"]
+
+
+class EffectKind(StrEnum):
+    CANCEL_ORDER = "cancel_order"
+
+
+class EffectState(StrEnum):
+    PENDING = "pending"
+    ESCALATED = "escalated"
+    DONE = "done"
+
+
+class CancelOrder(Value, frozen=True, kw_only=True):
+    """Cancel one order of a lifecycle that ended. `side` is the ended position's."""
+
+    symbol: str
+    side: Side
+    order_id: str
+    client_order_id: str | None
+    order_list: OrderList
+    kind: OrderKind
+    order_side: OrderSide
+    trigger_price: Decimal | None = None
+    quantity: Decimal | None = None
+    venue_type: str = ""
+    reason: str = "position_closed"
+
+
+class NewEffect(Value, frozen=True, kw_only=True):
+    """`dedup_key` makes it unique among unfinished effects of the account: recorded again, it is the same effect.
+
+    `payload` is the JSON of the kind's type (`CancelOrder`).
+    """
+
+    account: str
+    kind: EffectKind
+    dedup_key: str
+    payload: str
+    position_id: int | None = None
+    key: PositionKey | None = None
+    created_at_ms: int
+
+
+class Effect(Value, frozen=True, kw_only=True):
+    effect_id: int
+    account: str
+    kind: EffectKind
+    dedup_key: str
+    payload: str
+    position_id: int | None
+    state: EffectState
+    attempts: int
+    next_attempt_at_ms: int
+    created_at_ms: int
+    done_at_ms: int | None
+    outcome: str | None
+    last_error: str | None
+
+
+class EffectUpdate(Value, frozen=True, kw_only=True):
+    """The result of an attempt, written with its events in one transaction."""
+
+    effect_id: int
+    state: EffectState
+    attempts: int
+    next_attempt_at_ms: int
+    outcome: str | None = None
+    last_error: str | None = None
+    done_at_ms: int | None = None

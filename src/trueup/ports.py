@@ -1,0 +1,253 @@
+"""What the engine needs of the outside, as protocols: a venue, a store, a clock.
+
+Every implementation is held to the same contract suite (tests/contract/). A method that cannot answer completely
+raises; it never returns less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
+from trueup.model.effects import CancelOrder, Effect, EffectState
+from trueup.model.events import Event
+from trueup.model.holds import Hold, HoldState, Mark
+from trueup.model.instruments import InstrumentCatalog
+from trueup.model.observations import (
+    AccountFacts,
+    ClockReading,
+    ClosedPnlHistory,
+    FillHistory,
+    FundingHistory,
+    Identity,
+    OrderLookup,
+    OrdersSnapshot,
+    PositionsSnapshot,
+    SecondSurface,
+)
+from trueup.model.positions import Position
+from trueup.model.values import Value
+
+__all__ = ["Clock", "Owner", "Request", "Store", "StoredObservation", "Venue"]
+
+
+class Clock(Protocol):
+    """Our own time. The simulation's clock is virtual; nothing else in the engine knows time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, our own clock."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """For durations only."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Venue(Protocol):
+    """One account on one venue. Times are venue time, in milliseconds.
+
+    Raises (every method): `Unobserved` (and its kinds) when the answer did not come whole and readable;
+    `AuthenticationRefused` when the key is refused.
+    """
+
+    account: str
+    venue: str
+
+    async def catalog(self) -> InstrumentCatalog:
+        """The venue's market list, read once and shared between accounts."""
+        ...
+
+    async def clock(self) -> ClockReading:
+        """Measures the skew and keeps it for signing and for `as_of_ms`."""
+        ...
+
+    async def identity(self) -> Identity: ...
+
+    async def facts(self) -> AccountFacts: ...
+
+    async def positions(self, symbol: str | None = None) -> PositionsSnapshot:
+        """All settle coins and pages, or one symbol. Only an explicit zero is zero."""
+        ...
+
+    async def open_orders(self, symbol: str | None = None) -> OrdersSnapshot:
+        """Regular and conditional lists, all pages, and position-attached stops."""
+        ...
+
+    async def fills(self, symbol: str, since_ms: int) -> FillHistory:
+        """Every execution type except funding, from `since_ms` (or the venue's reach) until now."""
+        ...
+
+    async def funding(self, symbol: str, since_ms: int) -> FundingHistory: ...
+
+    async def closed_pnl(self, symbol: str, since_ms: int) -> ClosedPnlHistory | None:
+        """None where the venue keeps no such record (Binance)."""
+        ...
+
+    async def lookup_orders(self, symbol: str, order_ids: Sequence[str]) -> OrderLookup:
+        """Reads these orders from the histories of both lists; conditional parents are folded into their children."""
+        ...
+
+    async def second_surface(self) -> SecondSurface: ...
+
+    async def cancel(self, order: CancelOrder) -> None:
+        """Sends the cancel to the list that the order lives in.
+
+        Raises:
+            UnknownOrder: The venue does not know it there: believed only after both lists were read.
+            Rejected: Refused, with the venue's code.
+            OutcomeUnknown: No answer came.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Owner(Value, frozen=True, kw_only=True):
+    """Who may write an account: every write names `epoch`."""
+
+    account: str
+    holder: str
+    epoch: int
+
+
+class Request(Value, frozen=True, kw_only=True):
+    """What a command asks of the process that owns the account (`sync`, `approve`, …)."""
+
+    request_id: int
+    account: str
+    kind: str
+    payload: str
+    created_at_ms: int
+    state: str  # "open", "taken" or "done"
+    result: str | None
+
+
+class StoredObservation(Value, frozen=True, kw_only=True):
+    observation_id: int
+    account: str
+    position_id: int | None
+    at_ms: int
+    name: str
+    input: str
+    output: str
+
+
+class Store(Protocol):
+    """The book and everything that must survive a crash.
+
+    Raises (every method): `StoreUnavailable` when the database does not answer or refuses.
+    """
+
+    async def open(self) -> None:
+        """Connects; an embedded store migrates by itself.
+
+        Raises:
+            ConfigurationError: The schema is older or newer than this program and is not migrated by itself.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+    async def claim(self, account: str, holder: str, ttl_s: float) -> Owner:
+        """Takes the account for `holder` under a new epoch. Time is the database's.
+
+        Raises:
+            NotOwner: Another holder's lease has not run out; the text says whose and for how long.
+        """
+        ...
+
+    async def renew(self, owner: Owner, ttl_s: float) -> None:
+        """Raises `NotOwner` once another process took over."""
+        ...
+
+    async def release(self, owner: Owner) -> None:
+        """Gives the account back at once; no error if it was already lost."""
+        ...
+
+    async def owner_of(self, account: str) -> Owner | None:
+        """The holder of a running lease."""
+        ...
+
+    async def active(self, account: str) -> ActiveBook:
+        """All active rows of the account, oldest first; rows that cannot be read are listed, never guessed at."""
+        ...
+
+    async def positions(self, *, status: str = "active", account: str | None = None) -> list[Position]:
+        """`status`: ``active``, ``closed`` or ``all``; oldest first; unreadable rows are left out."""
+        ...
+
+    async def position(self, position_id: int) -> Position | None: ...
+
+    async def commit(self, owner: Owner, changes: ChangeSet) -> Committed:
+        """One transaction under the owner's epoch.
+
+        Raises:
+            NotOwner: The epoch is stale; nothing was written.
+            Conflict: Another version than the one decided on, or a second active row of a key; nothing was written.
+            InvariantBroken: An illegal move of the lifecycle; nothing was written.
+        """
+        ...
+
+    async def orders_of(self, position_id: int) -> list[RecordedOrder]: ...
+
+    async def recorded_orders(self, account: str) -> list[RecordedOrder]:
+        """Open recorded orders of the account's active positions, and of ended ones whose cancel is not done."""
+        ...
+
+    async def trades_of(self, position_id: int) -> list[RecordedTrade]: ...
+
+    async def events(
+        self,
+        *,
+        account: str | None = None,
+        position_id: int | None = None,
+        type: str | None = None,  # noqa: A002 - the contract's word
+        after_id: int = 0,
+        limit: int | None = None,
+    ) -> list[Event]:
+        """In order of their ids; `limit` keeps the newest."""
+        ...
+
+    async def observations_of(self, position_id: int | None = None, since_ms: int = 0) -> list[StoredObservation]: ...
+
+    async def effects(self, *, account: str | None = None, states: Sequence[EffectState] = ()) -> list[Effect]:
+        """Oldest first; all states if none is named."""
+        ...
+
+    async def holds(self, *, account: str | None = None, states: Sequence[HoldState] = ()) -> list[Hold]: ...
+
+    async def marks(self, account: str) -> list[Mark]: ...
+
+    async def pin_of(self, account: str) -> Identity | None: ...
+
+    async def set_pin(self, owner: Owner, identity: Identity | None, at_ms: int) -> None: ...
+
+    async def set_paused(self, account: str, paused: bool, at_ms: int) -> None: ...
+
+    async def is_paused(self, account: str) -> bool: ...
+
+    async def set_account_state(self, account: str, state: str, at_ms: int) -> None:
+        """The account's last observation as JSON, for `status`."""
+        ...
+
+    async def account_states(self) -> dict[str, tuple[str, int]]:
+        """Account → (JSON, written at)."""
+        ...
+
+    async def ask(self, account: str, kind: str, payload: str, at_ms: int) -> int:
+        """Leaves a request for the account's owner; returns its id."""
+        ...
+
+    async def take_requests(self, owner: Owner) -> list[Request]:
+        """Open requests of the account, marked as taken by this owner; those that a dead owner took come again."""
+        ...
+
+    async def answer(self, request_id: int, result: str, at_ms: int) -> None: ...
+
+    async def request(self, request_id: int) -> Request | None: ...
+
+    async def count_events(self, type: str, *, account: str, since_ms: int) -> int:  # noqa: A002
+        ...
