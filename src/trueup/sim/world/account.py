@@ -56,12 +56,15 @@ class Account:
 
     __slots__ = (
         "closed",
+        "conditional_client_ids",
         "conditionals",
         "executions",
         "ledger",
+        "margin_called",
         "mode",
         "open_conditionals",
         "open_orders",
+        "order_client_ids",
         "orders",
         "positions",
         "safe_bands",
@@ -83,6 +86,9 @@ class Account:
         self.ledger: list[LedgerEntry] = []
         self.closed: dict[int, Timeline[ClosedPnl]] = {}
         self.wallets: dict[str, Timeline[Decimal]] = {}
+        self.order_client_ids: dict[str, list[int]] = {}
+        self.conditional_client_ids: dict[str, list[int]] = {}
+        self.margin_called: set[str] = set()
         self.safe_bands: dict[str, tuple[Decimal, Decimal]] = {}
         """Prices by symbol between which no liquidation is possible; missing: look."""
 

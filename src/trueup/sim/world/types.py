@@ -73,6 +73,9 @@ class TimeInForce(StrEnum):
     IOC = "ioc"
     FOK = "fok"
     POST_ONLY = "post_only"
+    GTE_GTC = "gte_gtc"
+    """Binance: good while the position lives; undocumented, but what its own interface and close-position orders use.
+    """
 
 
 class OrderStatus(StrEnum):
@@ -219,7 +222,7 @@ def _decimals(step: Decimal) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Prices of one instrument at one instant, in quote units. `funding_rate` is of the next funding (0.0001 = 0.01 %)."""
+    """Prices of one instrument at one instant, in quote units. `funding_rate`: of the next funding, 0.0001 = 0.01 %."""
 
     last: Decimal
     mark: Decimal
@@ -454,7 +457,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One movement of money. `amount` is signed: positive into the account; `balance_after` is the wallet of `asset`."""
+    """One movement of money. `amount`: positive into the account; `balance_after` is the wallet of `asset`."""
 
     entry_id: int
     account: str

@@ -10,7 +10,7 @@ position had a live stop at time t.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -93,11 +93,12 @@ class AttachedView:
 class AccountView:
     """An account at one instant; `at_ms` None is now."""
 
-    __slots__ = ("_account", "_world", "at_ms")
+    __slots__ = ("_account", "_margins", "_world", "at_ms")
 
     def __init__(self, world: World, account: Account, at_ms: int | None = None) -> None:
         self._world = world
         self._account = account
+        self._margins: dict[str, tuple[int, Margin]] = {}
         self.at_ms = at_ms
 
     @property
@@ -107,6 +108,11 @@ class AccountView:
     @property
     def name(self) -> str:
         return self._account.spec.name
+
+    @property
+    def account(self) -> Account:
+        """The live books behind the view; for the world's own modules."""
+        return self._account
 
     @property
     def mode(self) -> PositionMode:
@@ -176,11 +182,13 @@ class AccountView:
 
     def order_by_client_id(self, client_order_id: str, symbol: str | None = None) -> Order | None:
         """A regular order by client id: the open one, else the latest that bore it."""
-        return _latest_open(self.orders(symbol), client_order_id)
+        ids = self._account.order_client_ids.get(client_order_id, ())
+        return _latest_open([self.order(number) for number in ids], symbol)
 
     def conditional_by_client_id(self, client_order_id: str, symbol: str | None = None) -> ConditionalOrder | None:
         """A conditional order by client id: the open one, else the latest that bore it."""
-        return _latest_open(self.conditionals(symbol), client_order_id)
+        ids = self._account.conditional_client_ids.get(client_order_id, ())
+        return _latest_open([self.conditional(number) for number in ids], symbol)
 
     def executions(self, symbol: str | None = None) -> list[Fill]:
         """Every execution, FUNDING rows included, oldest first."""
@@ -217,7 +225,12 @@ class AccountView:
 
     def margin(self, asset: str) -> Margin:
         """Balances and margins in one settle asset."""
-        return self._world.margin_of(self, asset)
+        version = self._world.version
+        known = self._margins.get(asset)
+        if known is None or known[0] != version:
+            known = (version, self._world.margin_of(self, asset))
+            self._margins[asset] = known
+        return known[1]
 
     def risk(self, position: Position) -> PositionRisk:
         """Mark, margins and liquidation price of one of this view's positions."""
@@ -236,7 +249,7 @@ class AccountView:
         )
 
     def live_stops(self, symbol: str, leg: Leg) -> list[ConditionalOrder]:
-        """Stops and trailing stops (no take-profits) that could only close this slot's open position at this instant."""
+        """Stops and trailing stops (no take-profits) that could only close this slot's open position."""
         position = self.position(symbol, leg)
         side = position.side if position is not None else None
         if side is None:
@@ -251,23 +264,13 @@ class AccountView:
         ]
 
 
-class _Placed(Protocol):
-    """What both kinds of order have in common."""
-
-    @property
-    def client_order_id(self) -> str: ...
-
-    @property
-    def is_open(self) -> bool: ...
-
-
 class _OfSymbol(Protocol):
     @property
     def symbol(self) -> str: ...
 
 
-_P = TypeVar("_P", bound=_Placed)
 _S = TypeVar("_S", bound=_OfSymbol)
+_O = TypeVar("_O", Order, ConditionalOrder)
 
 
 def _held(lines: Iterable[Timeline[_S]], at_ms: int | None, symbol: str | None) -> list[_S]:
@@ -279,9 +282,9 @@ def _held(lines: Iterable[Timeline[_S]], at_ms: int | None, symbol: str | None) 
     return [value for value in held if value is not None and symbol in (None, value.symbol)]
 
 
-def _latest_open(orders: list[_P], client_order_id: str) -> _P | None:
-    """The open order of that client id, else the last one that bore it."""
-    bearing = [order for order in orders if order.client_order_id == client_order_id]
+def _latest_open(orders: Sequence[_O | None], symbol: str | None) -> _O | None:
+    """The open one of the orders that bear one client id, else the last."""
+    bearing = [order for order in orders if order is not None and symbol in (None, order.symbol)]
     return next((order for order in bearing if order.is_open), bearing[-1] if bearing else None)
 
 
