@@ -1,0 +1,217 @@
+"""A row that a complete view lacks and no fill closes: what else could prove it, and when absence itself may.
+
+Best first: the venue's own record of the close, then the closing order, then absence. Absence is decided only when seen
+often and long enough, with a second surface that shows it flat; a surface that shows it open forbids it, one that cannot tell
+leaves it to a person.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trueup.core import amounts
+from trueup.core.cases import Case, Close, LeaveYoung, NeedsHistory, Suspect, Verdict
+from trueup.core.lifecycles import Trace
+from trueup.core.marks import is_confirmed, sighting, still_to_wait
+from trueup.core.rebuild import CLOSE_PREFIX
+from trueup.model.decimals import ZERO
+from trueup.model.holds import MarkKind
+from trueup.model.observations import SurfaceVerdict
+from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
+from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position
+
+__all__ = ["gone_without_fills", "inconclusive"]
+
+_REASONS = {
+    OrderKind.STOP: ExitReason.STOP_LOSS,
+    OrderKind.TAKE_PROFIT: ExitReason.TAKE_PROFIT,
+    OrderKind.TRAILING_STOP: ExitReason.TRAILING_STOP,
+}
+
+
+def gone_without_fills(case: Case, row: Position, past: Trace) -> Verdict:
+    """The fills that could be read do not close the row: by lesser evidence, by absence, or not yet."""
+    needs = _lesser_evidence_needed(case)
+    if needs is not None:
+        return needs
+    proven = _by_closed_pnl(case, row) or _by_order(case, row)
+    if proven is not None:
+        return proven
+    if past.problem is not None:
+        return inconclusive(case, row, past.problem)
+    if past.starts_with != 0:
+        why = "its fills do not add up to the flat position that the venue shows"
+        return inconclusive(case, row, why)
+    return _by_absence(case, row, past)
+
+
+def inconclusive(case: Case, row: Position, why: str) -> Verdict:
+    """The evidence contradicts itself: seen again first (histories lag), then held for a person."""
+    mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=True)
+    if case.approved:
+        return _absence_close(case, row, f"approved by a person although {why}")
+    if not is_confirmed(case, mark):
+        return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
+    return Suspect(row=row, mark=mark, why=why, wait_ms=None, inconclusive=f"{row.position_id}:{why}")
+
+
+def _lesser_evidence_needed(case: Case) -> NeedsHistory | None:
+    ask_closed_pnl = not case.has_asked("closed_pnl")
+    ids = tuple(order.order_id for order in case.known_orders) if not case.has_asked("orders") else ()
+    if not ask_closed_pnl and not ids:
+        return None
+    fills = case.history.fills if case.history is not None else None
+    since = fills.since_ms if fills is not None else case.as_of_ms
+    return NeedsHistory(
+        since_ms=since, why="another record of its close", order_ids=ids, want_closed_pnl=ask_closed_pnl
+    )
+
+
+def _by_closed_pnl(case: Case, row: Position) -> Close | None:
+    """The venue's own records of closes cover exactly the row's quantity."""
+    history = case.history
+    if history is None or history.closed_pnl is None:
+        return None
+    own = [
+        record
+        for record in history.closed_pnl.records
+        if record.side is row.side and record.at_ms >= row.opened_at_ms - case.policy.new_row_grace_ms
+    ]
+    if not own or sum((record.quantity for record in own), ZERO) != row.quantity:
+        return None
+    last = max(own, key=lambda record: record.at_ms)
+    if last.at_ms >= case.as_of_ms:
+        return None
+    settle = case.instrument.settle if case.instrument is not None else ""
+    details = CloseDetails(
+        quantity=row.quantity,
+        exit_price=_average(own),
+        settle_asset=settle,
+        realized_pnl=_gross(own, row),
+        fees=_fees(own, settle),
+        net_pnl=sum((record.net_pnl for record in own), ZERO),
+        exit_reason=_creator_reason(last.created_by),
+        evidence=Evidence.CLOSED_PNL,
+        complete=False,
+        closing_order_id=last.order_id,
+        closed_at_ms=last.at_ms,
+    )
+    return Close(
+        row=row, details=details, lifecycle=None, why="the venue's closed-PnL records cover its whole quantity"
+    )
+
+
+def _average(records: list[ClosedPnl]) -> Decimal:
+    if len({record.exit_price for record in records}) == 1:
+        return records[0].exit_price
+    quantity = sum((record.quantity for record in records), ZERO)
+    return sum((record.quantity * record.exit_price for record in records), ZERO) / quantity
+
+
+def _gross(records: list[ClosedPnl], row: Position) -> Decimal | None:
+    total = ZERO
+    for record in records:
+        if record.open_fee is not None and record.close_fee is not None:
+            total += record.net_pnl + record.open_fee + record.close_fee
+        elif record.entry_value is not None and record.exit_value is not None:
+            total += row.side.sign * (record.exit_value - record.entry_value)
+        else:
+            return None
+    return total
+
+
+def _fees(records: list[ClosedPnl], settle: str) -> tuple[Amount, ...]:
+    paid = [(record.open_fee, record.close_fee) for record in records]
+    if not settle or any(one is None or other is None for one, other in paid):
+        return ()
+    return (Amount(asset=settle, amount=sum(((one or ZERO) + (other or ZERO) for one, other in paid), ZERO)),)
+
+
+def _creator_reason(created_by: str | None) -> ExitReason:
+    by_name = {reason.value: reason for reason in ExitReason}
+    if created_by is None:
+        return ExitReason.SYNC_CLEANUP
+    return by_name.get(created_by, ExitReason.EXTERNAL)
+
+
+def _by_order(case: Case, row: Position) -> Close | None:
+    """One of the row's own closing orders stands as filled for all of it, although its fills cannot be read."""
+    history = case.history
+    if history is None or history.orders is None:
+        return None
+    for known in case.known_orders:
+        record = history.orders.get(known.order_id) or _child_of(history.orders.records, known.order_id)
+        if record is None or record.status is not OrderStatus.FILLED or record.order_side is not row.side.exit_side:
+            continue
+        if record.filled_quantity != row.quantity or record.at_ms is None or record.at_ms >= case.as_of_ms:
+            continue
+        return Close(
+            row=row, details=_order_details(case, row, record), lifecycle=None, why="its closing order is filled"
+        )
+    return None
+
+
+def _child_of(records: tuple[OrderRecord, ...], parent_id: str) -> OrderRecord | None:
+    return next((record for record in records if record.parent_order_id == parent_id), None)
+
+
+def _order_details(case: Case, row: Position, record: OrderRecord) -> CloseDetails:
+    gross = None
+    if case.instrument is not None and row.entry_price is not None and record.average_price is not None:
+        gross = amounts.price_difference(row.side, row.quantity, row.entry_price, record.average_price, case.instrument)
+    ours = record.client_order_id is not None and record.client_order_id.startswith(CLOSE_PREFIX)
+    return CloseDetails(
+        quantity=row.quantity,
+        exit_price=record.average_price,
+        settle_asset=case.instrument.settle if case.instrument is not None else "",
+        realized_pnl=gross,
+        exit_reason=ExitReason.MANUAL if ours else _REASONS.get(record.kind, ExitReason.EXTERNAL),
+        evidence=Evidence.ORDER,
+        complete=False,
+        closing_order_id=record.order_id,
+        closed_at_ms=record.at_ms if record.at_ms is not None else case.as_of_ms,
+    )
+
+
+def _by_absence(case: Case, row: Position, past: Trace) -> Verdict:
+    fills = case.history.fills if case.history is not None else None
+    reached = fills is not None and fills.since_ms <= row.opened_at_ms
+    why = "no fill since before the row: it never existed" if reached else "older than the history that the venue keeps"
+    age = case.now_ms - row.created_at_ms
+    if age < case.policy.new_row_grace_ms and not case.approved:
+        young = f"the row is {age // 1000} s old: its fill may not be visible yet"
+        return LeaveYoung(row=row, why=young, wait_ms=case.policy.new_row_grace_ms - age)
+    mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=case.absence_blocked is None)
+    if case.absence_blocked is not None:
+        return Suspect(row=row, mark=mark, why=case.absence_blocked, wait_ms=None)
+    if not is_confirmed(case, mark) and not case.approved:
+        return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
+    if not case.has_asked("surface"):
+        return NeedsHistory(
+            since_ms=fills.since_ms if fills else case.as_of_ms, why="a second surface", want_surface=True
+        )
+    if case.surface is SurfaceVerdict.OPEN:
+        return Suspect(row=row, mark=mark, why=f"{why}, but the venue's account still shows it", wait_ms=None)
+    if case.surface is SurfaceVerdict.UNKNOWN and not case.approved:
+        unsure = f"{why}, and no second surface can tell"
+        return Suspect(row=row, mark=mark, why=unsure, wait_ms=None, inconclusive=f"{row.position_id}:{unsure}")
+    return _absence_close(case, row, why)
+
+
+def _absence_close(case: Case, row: Position, why: str) -> Close:
+    """Closed without proof: the last known price stands in where there is one, and it is marked as an estimate."""
+    exit_price = row.current_price if row.verified_as_of_ms is not None else None
+    gross = None
+    if exit_price is not None and row.entry_price is not None and case.instrument is not None:
+        gross = amounts.price_difference(row.side, row.quantity, row.entry_price, exit_price, case.instrument)
+    details = CloseDetails(
+        quantity=row.quantity,
+        exit_price=exit_price,
+        settle_asset=case.instrument.settle if case.instrument is not None else "",
+        realized_pnl=gross,
+        exit_reason=ExitReason.PHANTOM_ON_SYNC,
+        evidence=Evidence.ABSENCE,
+        complete=False,
+        closed_at_ms=case.as_of_ms,
+    )
+    return Close(row=row, details=details, lifecycle=None, why=why)

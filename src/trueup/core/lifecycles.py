@@ -1,0 +1,201 @@
+"""Rebuilds lifecycles from fills, anchored on what the venue itself shows at the end of them.
+
+1. The venue's own quantity is the anchor: before each fill the position was what it is after it, less the fill. Nothing is
+   assumed about the beginning; a history that lacks fills shows itself as a beginning that cannot be.
+2. A fill that crosses zero is split: one part ends a lifecycle, the rest begins the next; fee and value go by quantity.
+3. Quantity is conserved: a lifecycle's opening parts less its closing parts (plus what it began with) is what is left of it.
+4. Order, duplication and staleness of the report do not matter: fills are sorted and told apart by their trade ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from trueup.model.decimals import ZERO
+from trueup.model.orders import Fill, OrderSide, Side
+from trueup.model.values import Value
+
+__all__ = ["Part", "Segment", "Trace", "trace_fills"]
+
+
+class Part(Value, frozen=True, kw_only=True):
+    """What one fill did to one lifecycle. `quantity` is positive; `opening` tells increase from reduction."""
+
+    fill: Fill
+    opening: bool
+    quantity: Decimal
+
+    def share(self, amount: Decimal | None) -> Decimal | None:
+        """This part's share of an amount that the venue states for the whole fill; None stays None."""
+        if amount is None or self.quantity == self.fill.quantity:
+            return amount
+        return amount * self.quantity / self.fill.quantity
+
+
+class Segment(Value, frozen=True, kw_only=True):
+    """One lifecycle as the fills show it.
+
+    Attributes:
+        started_with: Quantity at the history's beginning; zero when the opening itself is in it.
+        quantity: What is left, contracts; zero exactly when `closed_at_ms` is set.
+        opened_at_ms: Time of the first opening fill; None when it lies before the history.
+    """
+
+    side: Side
+    started_with: Decimal
+    quantity: Decimal
+    opened_at_ms: int | None
+    closed_at_ms: int | None
+    parts: tuple[Part, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the history holds it from its first fill on."""
+        return self.opened_at_ms is not None
+
+    @property
+    def openings(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.opening)
+
+    @property
+    def closings(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if not part.opening)
+
+    @property
+    def closed_quantity(self) -> Decimal:
+        return sum((part.quantity for part in self.closings), ZERO)
+
+    @property
+    def opening_order_id(self) -> str | None:
+        first = next((part for part in self.parts if part.opening), None)
+        return first.fill.order_id if first is not None and self.complete else None
+
+
+class Trace(Value, frozen=True, kw_only=True):
+    """Every lifecycle of one key's history, oldest first.
+
+    Attributes:
+        starts_with: Signed quantity at the history's beginning (long positive).
+        problem: Why the fills cannot be what happened; None when they can.
+        last_fill_ms: Time of the newest fill; None without fills.
+    """
+
+    segments: tuple[Segment, ...]
+    starts_with: Decimal
+    last_fill_ms: int | None
+    problem: str | None = None
+
+    @property
+    def open_segment(self) -> Segment | None:
+        return self.segments[-1] if self.segments and self.segments[-1].closed_at_ms is None else None
+
+
+def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal) -> Trace:
+    """Lifecycles of one key.
+
+    Args:
+        fills: The symbol's fills, any order, duplicates allowed.
+        side: The leg that is asked about. Where fills tell no leg (one-way), both sides are traced, for a flip joins them.
+        leg: What the venue shows of that side after the newest of them, signed contracts (long positive).
+        net: The same of the instrument in one-way mode; the anchor where the fills tell no leg.
+
+    Returns:
+        The lifecycles, or a trace whose `problem` says why the fills do not fit what the venue shows.
+    """
+    unique = {(fill.trade_id, fill.order_id): fill for fill in fills}
+    ordered = sorted(unique.values(), key=lambda fill: (fill.at_ms, fill.sequence or 0, _trade_rank(fill.trade_id)))
+    moves = [(fill, change) for fill in ordered if (change := _signed_change(fill, side)) != 0]
+    by_leg = any(fill.position_side is not None or fill.closed_quantity is not None for fill in ordered)
+    starts_with = (leg if by_leg else net) - sum((change for _, change in moves), ZERO)
+    walker = _Walker(starts_with)
+    for fill, change in moves:
+        walker.take(fill, change)
+    problem = None
+    if by_leg and walker.lowest(side) < 0:
+        problem = (
+            f"the fills of the {side.value} leg close {abs(walker.lowest(side))} more than was open: "
+            "the history lacks fills, or the venue shows an older state"
+        )
+    return Trace(
+        segments=tuple(walker.finish()),
+        starts_with=starts_with,
+        last_fill_ms=moves[-1][0].at_ms if moves else None,
+        problem=problem,
+    )
+
+
+def _trade_rank(trade_id: str) -> tuple[int, str]:
+    return (int(trade_id), "") if trade_id.isdigit() else (0, trade_id)
+
+
+def _signed_change(fill: Fill, side: Side) -> Decimal:
+    """What the fill adds to the traced position, signed (long positive); zero if it touches another leg only.
+
+    Binance states the leg (`position_side`); Bybit states how much of the fill closed (`closed_quantity`), which tells the
+    legs apart in hedge mode and splits a flip in one-way mode.
+    """
+    if fill.position_side is not None:
+        return fill.order_side.sign * fill.quantity if fill.position_side is side else ZERO
+    if fill.closed_quantity is not None:
+        opens = Side.LONG if fill.order_side is OrderSide.BUY else Side.SHORT
+        part = fill.quantity - fill.closed_quantity if opens is side else fill.closed_quantity
+        return fill.order_side.sign * part
+    return fill.order_side.sign * fill.quantity
+
+
+class _Walker:
+    """Runs forward through the moves and cuts the line at its zeros."""
+
+    def __init__(self, starts_with: Decimal) -> None:
+        self._net = starts_with
+        self._extremes = [starts_with]
+        self._segments: list[Segment] = []
+        self._parts: list[Part] = []
+        self._started_with = abs(starts_with)
+        self._opened_at: int | None = None
+
+    def take(self, fill: Fill, change: Decimal) -> None:
+        if self._net != 0 and (self._net > 0) != (change > 0):
+            closing = min(abs(self._net), abs(change))
+            self._step(fill, closing, opening=False, change=closing if change > 0 else -closing)
+            change -= closing if change > 0 else -closing
+        if change != 0:
+            self._step(fill, abs(change), opening=True, change=change)
+
+    def _step(self, fill: Fill, quantity: Decimal, *, opening: bool, change: Decimal) -> None:
+        if self._net == 0:
+            self._opened_at = fill.at_ms
+            self._started_with = ZERO
+        side = self._side(change if self._net == 0 else self._net)
+        self._parts.append(Part(fill=fill, opening=opening, quantity=quantity))
+        self._net += change
+        self._extremes.append(self._net)
+        if self._net == 0:
+            self._cut(side, fill.at_ms)
+
+    def _cut(self, side: Side, closed_at: int | None) -> None:
+        self._segments.append(
+            Segment(
+                side=side,
+                started_with=self._started_with,
+                quantity=abs(self._net),
+                opened_at_ms=self._opened_at,
+                closed_at_ms=closed_at,
+                parts=tuple(self._parts),
+            )
+        )
+        self._parts, self._started_with, self._opened_at = [], ZERO, None
+
+    def finish(self) -> list[Segment]:
+        if self._net != 0:
+            self._cut(self._side(self._net), None)
+        return self._segments
+
+    def lowest(self, side: Side) -> Decimal:
+        """The smallest quantity that the leg had, negative where the line crossed below zero."""
+        return min(side.sign * net for net in self._extremes)
+
+    @staticmethod
+    def _side(net: Decimal) -> Side:
+        return Side.LONG if net > 0 else Side.SHORT

@@ -1,0 +1,48 @@
+"""Counting sightings: a difference is confirmed by several views, far enough apart.
+
+1. A view counts once: the same `as_of_ms` again adds nothing.
+2. Another detail (another quantity, say) is another difference: its count starts again.
+3. Times are venue times of views, never our clock.
+"""
+
+from __future__ import annotations
+
+from trueup.core.cases import Case
+from trueup.model.holds import Mark, MarkKind
+
+__all__ = ["is_confirmed", "sighting", "still_to_wait"]
+
+
+def sighting(case: Case, kind: MarkKind, detail: str, *, counts: bool) -> Mark:
+    """The key's mark with this view added; `counts` False keeps the count (something could not be read)."""
+    mark = case.mark
+    if mark is None or mark.kind is not kind or mark.detail != detail:
+        return Mark(
+            key=case.key,
+            kind=kind,
+            first_at_ms=case.as_of_ms,
+            last_as_of_ms=case.as_of_ms,
+            count=1 if counts else 0,
+            detail=detail,
+        )
+    if not counts or case.as_of_ms <= mark.last_as_of_ms:
+        return mark
+    return Mark(
+        key=case.key,
+        kind=kind,
+        first_at_ms=mark.first_at_ms if mark.count else case.as_of_ms,
+        last_as_of_ms=case.as_of_ms,
+        count=mark.count + 1,
+        detail=detail,
+    )
+
+
+def is_confirmed(case: Case, mark: Mark) -> bool:
+    """Seen by enough views, the first and the newest far enough apart."""
+    apart = mark.last_as_of_ms - mark.first_at_ms
+    return mark.count >= case.policy.confirm_snapshots and apart >= case.policy.confirm_after_ms
+
+
+def still_to_wait(case: Case, mark: Mark) -> int:
+    """Milliseconds after which a further view could confirm it; 0: at once."""
+    return max(0, mark.first_at_ms + case.policy.confirm_after_ms - mark.last_as_of_ms)
