@@ -72,8 +72,9 @@ def set_margin_mode(state: State, account: Account, symbol: str, margin_mode: Ma
     known = state.settings(account, spec.symbol)
     if known.margin_mode is margin_mode:
         raise NothingToChange(f"{spec.symbol} is in {margin_mode} mode already")
-    orders = [*account.open_orders.values(), *account.open_conditionals.values()]
-    if any(order.symbol == spec.symbol for order in orders):
+    ordered = {order.symbol for order in account.open_orders.values()}
+    ordered.update(order.symbol for order in account.open_conditionals.values())
+    if spec.symbol in ordered:
         raise ChangeBlocked(f"{account.spec.name} has open orders of {spec.symbol}", by="order")
     if any(position.symbol == spec.symbol for position in account.held()):
         raise ChangeBlocked(f"{account.spec.name} holds {spec.symbol}", by="position")

@@ -18,7 +18,7 @@ from functools import partial
 
 from trueup.sim.world.account import Account, AccountSpec
 from trueup.sim.world.attached import set_attached
-from trueup.sim.world.clock import Clock, ManualClock
+from trueup.sim.world.clock import Clock, MovableClock
 from trueup.sim.world.conditionals import amend_conditional, place_conditional, trigger, waiting_order
 from trueup.sim.world.endings import end_conditional, end_order
 from trueup.sim.world.events import Listener, ListenKeysExpired, StreamsCut
@@ -81,6 +81,11 @@ class World:
                 self.schedule(spec.expiry_ms, partial(self._deliver, spec.venue, spec.symbol))
 
     # time
+    @property
+    def clock(self) -> Clock:
+        """The clock that it was made with."""
+        return self._state.clock
+
     def now_ms(self) -> int:
         """The venue's time; it never goes back, even when the clock does."""
         return self._state.now_ms()
@@ -93,10 +98,10 @@ class World:
             action()
 
     def advance(self, milliseconds: int) -> None:
-        """Moves a manual clock forward, stopping at each thing that falls due on the way."""
+        """Moves a movable clock forward, stopping at each thing that falls due on the way."""
         clock = self._state.clock
-        if not isinstance(clock, ManualClock):
-            msg = f"only a world on a ManualClock can be advanced, this one is on {type(clock).__name__}"
+        if not isinstance(clock, MovableClock):
+            msg = f"only a world on a clock that can be moved advances, this one is on {type(clock).__name__}"
             raise TypeError(msg)
         end_ms = clock.now_ms() + milliseconds
         while (due_ms := self.next_due_ms()) is not None and due_ms <= end_ms:
@@ -141,7 +146,10 @@ class World:
         return found
 
     def look(self, account: str, at_ms: int | None = None) -> AccountView:
-        """The account now, at `at_ms`, or at the instant that `reading_at` set; raises UnknownAccount."""
+        """The account now, at `at_ms`, or at the instant that `reading_at` set; raises UnknownAccount.
+
+        Wires read through this and `price` only, so that a stale answer is one asked within `reading_at`.
+        """
         return AccountView(self, self._state.account(account), self._state.reading_ms if at_ms is None else at_ms)
 
     @contextmanager
