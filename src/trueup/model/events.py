@@ -36,7 +36,7 @@ class EventType(StrEnum):
     SYNCHRONIZATION_FAILED = "SYNCHRONIZATION_FAILED"
     POSITION_VERIFIED = "POSITION_VERIFIED"
     POSITION_CLOSED = "POSITION_CLOSED"
-    POSITION_REOPENED = "POSITION_REOPENED"
+    CLOSED_ON_ABSENCE = "CLOSED_ON_ABSENCE"
     QUANTITY_MISMATCH_DETECTED = "QUANTITY_MISMATCH_DETECTED"
     ENTRY_PRICE_CORRECTED = "ENTRY_PRICE_CORRECTED"
     MISSING_POSITION_DETECTED = "MISSING_POSITION_DETECTED"
@@ -76,6 +76,7 @@ class NewEvent(Value, frozen=True, kw_only=True):
     symbol: str | None = None
     position_id: int | None = None
     key: PositionKey | None = None
+    tag: str = ""  # with `key`: which of several insertions of it
     data: dict[str, object] = {}  # noqa: RUF012 - msgspec copies an empty default
 
 

@@ -1,6 +1,6 @@
 """What a pass found and did, per account; what people and scripts are shown.
 
-1. A list is empty because there was nothing, or because the account was not observed: `observed` and `error` tell which.
+1. A list is empty because there was nothing, or because the account was not observed: `observed` tells which.
 2. The exit code follows from the reports alone (docs: the contract's table), the first that applies: 2, 1, 5, 4, 3, 0.
 """
 

@@ -1,0 +1,35 @@
+"""What the account-wide rules know beside the verdicts on single keys."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trueup.model.changes import RecordedOrder
+from trueup.model.holds import Hold
+from trueup.model.positions import AccountMode
+from trueup.model.values import Value
+
+__all__ = ["Situation"]
+
+
+class Situation(Value, frozen=True, kw_only=True):
+    """What the account-wide rules need beside the verdicts.
+
+    Attributes:
+        applies: Whether the book may be written.
+        active_count: Active rows of the account before this look, unreadable ones included.
+        recent_absences: Closes on absence within the window before this look.
+        recorded: Open recorded orders of the account's lifecycles.
+        now_ms: Our clock.
+    """
+
+    account: str
+    venue: str
+    mode: AccountMode
+    applies: bool
+    now_ms: int
+    active_count: int
+    recent_absences: int
+    mass_close_fraction: Decimal
+    holds: tuple[Hold, ...] = ()
+    recorded: tuple[RecordedOrder, ...] = ()
