@@ -293,8 +293,8 @@ def _spoiled(response: WireResponse, faults: Sequence[Fault]) -> Outcome:
         if fault.kind is FaultKind.ANSWER_LOST:
             if fault.then != "error":
                 return Outcome(disconnect=fault.then == "disconnect", hang=fault.then == "hang", wait_ms=wait_ms)
-            body = fault.body or "Unknown error, please check your request or try again later."
-            response = WireResponse(fault.status or 503, body.encode(), {"Content-Type": "text/plain"})
+            text = fault.body or "Unknown error, please check your request or try again later."
+            response = WireResponse(fault.status or 503, text.encode(), {"Content-Type": "text/plain"})
         elif fault.kind is FaultKind.HTML:
             body = fault.body.encode() if fault.body is not None else _HTML
             response = WireResponse(fault.status or 200, body, {"Content-Type": "text/html"})
