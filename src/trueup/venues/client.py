@@ -1,0 +1,333 @@
+"""One thin client over ccxt's exchange classes: an endpoint call gives the raw text of the answer.
+
+1. ccxt signs, paces and maps errors; the answer's text is decoded once, by our own typed structs. On the way only
+   the error code and its text are looked at.
+2. Every failure is an error of `trueup.model.errors`; what reached ccxt's own errors (URLs with signature and key) does
+   not come out, not even as the context of ours.
+3. No request goes to a host other than the futures API's: only its URLs are kept, and `rest_url` replaces them.
+4. Every request is bounded in time.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import ccxt
+import certifi
+import msgspec
+from ccxt.async_support import binanceusdm, bybit
+
+from trueup.model.errors import AuthenticationRefused, ClockSkewed, OutcomeUnknown, RateLimited, TrueupError, Unobserved
+from trueup.venues.faults import BINANCE_CODES, BYBIT_CODES, Codes, Scrubber, VenueAnswered, meaning
+from trueup.venues.limits import Limits, stated_wait_s
+
+if TYPE_CHECKING:
+    from trueup.ports import Clock
+
+__all__ = ["TIMEOUT_S", "Client", "make_client"]
+
+TIMEOUT_S = 10.0
+_REST_AFTER_429_S = 10
+_REST_AFTER_BAN_S = 120
+
+
+class _Silent(logging.Logger):
+    """ccxt logs every request with its headers, the key among them, at DEBUG: that must reach no handler."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the standard library's name
+        return False
+
+
+class _Body(str):
+    """An answer's text with its HTTP status and its headers (lower-case names)."""
+
+    __slots__ = ("headers", "status")
+    status: int
+    headers: Mapping[str, str]
+
+
+class _Envelope(dict[str, Any]):
+    """What of an answer ccxt gets to see: code and message. The text goes on to our own decoders."""
+
+    __slots__ = ("is_object", "text")
+    text: str
+    is_object: bool
+
+
+class _Head(msgspec.Struct):
+    code: int | str | None = None
+    msg: Any = None
+    success: Any = None
+    retCode: int | str | None = None  # noqa: N815 - the wire's name
+    retMsg: Any = None  # noqa: N815
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+def _envelope(answer: str) -> _Envelope:
+    body = str(answer)  # msgspec takes no subclass of str
+    envelope = _Envelope()
+    envelope.text = body
+    envelope.is_object = False
+    if body.startswith("{"):
+        try:
+            head = _head_decoder.decode(body)
+        except msgspec.DecodeError:
+            return envelope
+        envelope.is_object = True
+        envelope.update((name, value) for name, value in msgspec.structs.asdict(head).items() if value is not None)
+    return envelope
+
+
+class _RawAnswers:
+    """Mixed in before a ccxt class: raw text out, our error in, our clock for timestamps."""
+
+    limits: Limits
+    our_clock: Clock
+
+    def milliseconds(self) -> int:
+        return self.our_clock.now_ms()
+
+    def on_rest_response(  # noqa: PLR0917 - ccxt's signature
+        self,
+        code: int,
+        reason: str,
+        url: str,
+        method: str,
+        response_headers: Mapping[str, str],
+        response_body: str,
+        request_headers: object,
+        request_body: object,
+    ) -> _Body:
+        body = _Body(response_body.strip())
+        body.status = code
+        body.headers = {name.lower(): value for name, value in response_headers.items()}
+        self.limits.read_headers(urlsplit(url).path, body.headers)
+        return body
+
+    def parse_json(self, http_response: str) -> _Envelope:
+        return _envelope(http_response)
+
+    def error_of(self, envelope: _Envelope) -> tuple[str | None, str] | None:
+        """The payload's error code (None: it is no answer of this venue at all) and text; None: no error in it."""
+        raise NotImplementedError
+
+    def handle_errors(  # noqa: PLR0917 - ccxt's signature
+        self,
+        code: int,
+        reason: str,
+        url: str,
+        method: str,
+        headers: Mapping[str, str],
+        body: _Body,
+        response: _Envelope,
+        request_headers: object,
+        request_body: object,
+    ) -> None:
+        found = self.error_of(response)
+        if found is None and code < 400:
+            return
+        error_code, text = found if found is not None else (None, reason or "")
+        mapped: type[Exception] | None = None
+        try:
+            super().handle_errors(  # type: ignore[misc]
+                code, reason, url, method, headers, str(body), response, request_headers, request_body
+            )
+        except ccxt.BaseError as error:
+            mapped = type(error)
+        raise VenueAnswered(code, error_code, text, body.headers, mapped)
+
+
+class _RawBinance(_RawAnswers, binanceusdm):  # type: ignore[misc]
+    def error_of(self, envelope: _Envelope) -> tuple[str | None, str] | None:
+        code = envelope.get("code")
+        if code is None or not str(code).startswith("-"):
+            return None
+        return str(code), str(envelope.get("msg", ""))
+
+
+class _RawBybit(_RawAnswers, bybit):  # type: ignore[misc]
+    def error_of(self, envelope: _Envelope) -> tuple[str | None, str] | None:
+        code = envelope.get("retCode")
+        if code is None:
+            return None
+        return None if str(code) == "0" else (str(code), str(envelope.get("retMsg", "")))
+
+
+class Client:
+    """Calls a venue's endpoints by the names of ccxt's implicit methods (``fapiPrivateV3GetPositionRisk``).
+
+    Attributes:
+        skew_refused: The venue refused a timestamp of ours since the skew was last set.
+    """
+
+    def __init__(self, exchange: Any, codes: Codes, limits: Limits, clock: Clock, scrub: Scrubber) -> None:
+        self._exchange = exchange
+        self._codes = codes
+        self.limits = limits
+        self.clock = clock
+        self._scrub = scrub
+        self._skew_ms = 0
+        self.skew_refused = False
+
+    def __repr__(self) -> str:
+        return f"Client({self._exchange.id})"
+
+    def set_skew(self, skew_ms: int) -> None:
+        """`skew_ms`: venue clock minus ours; timestamps are signed in venue time from now on."""
+        self._skew_ms = skew_ms
+        self.skew_refused = False
+        self._exchange.options["timeDifference"] = -skew_ms
+
+    def currency(self, code: str) -> str:
+        """ccxt's unified code of a venue's coin."""
+        unified = self._exchange.safe_currency_code(code)
+        return unified if isinstance(unified, str) else code
+
+    async def read(self, endpoint: str, params: Mapping[str, str | int], *, source: str) -> str:
+        """Asks, and returns the answer's text.
+
+        Raises:
+            Unobserved: No answer came, or an error did (`Refused` carries its code). Also its kinds.
+            AuthenticationRefused: The key is refused.
+        """
+        envelope = await self._call(endpoint, params, source=source, action=False)
+        return envelope.text
+
+    async def act(self, endpoint: str, params: Mapping[str, str | int], *, source: str) -> str:
+        """Has something carried out, and returns the answer's text once the venue says that it was.
+
+        Raises:
+            Rejected, UnknownOrder: Not carried out, with the venue's code.
+            OutcomeUnknown: Sent, and no readable answer came.
+            Unobserved: It never left (no connection, or the venue wants a rest). Also its kinds.
+            AuthenticationRefused: The key is refused.
+        """
+        envelope = await self._call(endpoint, params, source=source, action=True)
+        if not envelope.is_object:
+            raise OutcomeUnknown(f"{source}: the answer is no JSON object; it may have been carried out")
+        return envelope.text
+
+    async def aclose(self) -> None:
+        await self._exchange.close()
+
+    async def _call(self, endpoint: str, params: Mapping[str, str | int], *, source: str, action: bool) -> _Envelope:
+        await self.limits.before(source)
+        call = getattr(self._exchange, endpoint)
+        fault: TrueupError
+        try:
+            envelope: _Envelope = await call(dict(params))
+        except VenueAnswered as answered:
+            fault = self._refusal(answered, source, action)
+        except (ccxt.BaseError, OSError) as broken:
+            fault = _no_answer(broken, source, action, self._exchange.timeout / 1000)
+        else:
+            return envelope
+        # Raised here, outside the handlers, so that ccxt's error (its URL holds key and signature) is not its context.
+        raise fault
+
+    def _refusal(self, answered: VenueAnswered, source: str, action: bool) -> TrueupError:
+        wait_s = stated_wait_s(answered.headers, answered.text, self.clock.now_ms() + self._skew_ms)
+        text = self._scrub(answered.text)
+        fault = meaning(answered, self._codes, source=source, action=action, wait_s=wait_s, text=text)
+        if isinstance(fault, RateLimited):
+            usual_s = _REST_AFTER_BAN_S if answered.status in (418, 403) else _REST_AFTER_429_S
+            self.limits.rest(usual_s if wait_s is None else wait_s)
+        elif isinstance(fault, ClockSkewed):
+            self.skew_refused = True
+        return fault
+
+
+def _no_answer(broken: Exception, source: str, action: bool, timeout_s: float) -> TrueupError:
+    """What a call that brought no answer means. Only the kind of failure is told, never ccxt's text."""
+    cause = broken.__cause__ or broken
+    if isinstance(broken, ccxt.AuthenticationError):
+        return AuthenticationRefused(f"{source}: no key or no secret is configured for this account")
+    if isinstance(broken, ccxt.RequestTimeout) or isinstance(cause, TimeoutError):
+        problem = f"no answer within {timeout_s:g} s"
+    elif isinstance(cause, aiohttp.ClientConnectorError) or type(cause).__name__ == "gaierror":
+        return Unobserved(source, f"no connection could be made ({type(cause).__name__})")
+    else:
+        problem = f"the connection broke before the answer was complete ({type(cause).__name__})"
+    if action:
+        return OutcomeUnknown(f"{source}: {problem}; it may have been carried out")
+    return Unobserved(source, problem)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One TLS context for all clients: each holds the whole CA bundle."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+_FUTURES_APIS = {
+    "binanceusdm": ("fapiPublic", "fapiPublicV2", "fapiPublicV3", "fapiPrivate", "fapiPrivateV2", "fapiPrivateV3"),
+    "bybit": ("public", "private"),
+}
+# ccxt's pacing as a window and the milliseconds that one unit of weight takes of it: Binance's 2,400 a minute; at Bybit
+# 40 calls a second (a call weighs 5; its endpoints allow 50 a second). A window's budget may be used in a burst: ccxt's
+# default spreads it evenly and would sleep 2 s after each list of orders.
+_PACING = {"binanceusdm": (60_000.0, 25), "bybit": (5_000.0, 5)}
+
+
+def make_client(
+    venue: str,
+    *,
+    api_key: str,
+    api_secret: str,
+    rest_url: str | None,
+    proxy: str | None,
+    clock: Clock,
+    limits: Limits | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Client:
+    """A client of ``binanceusdm`` or ``bybit``.
+
+    Args:
+        rest_url: Replaces scheme and host of every REST URL; None: the venue's own.
+        proxy: ``http://…`` or ``socks5://…`` (needs the package aiohttp-socks); None: direct.
+        limits: Shared with other clients behind the same way out; None: its own.
+        timeout_s: For one request, from its sending to the end of its answer.
+    """
+    kind, codes = {"binanceusdm": (_RawBinance, BINANCE_CODES), "bybit": (_RawBybit, BYBIT_CODES)}[venue]
+    window_ms, unit_ms = _PACING[venue]
+    exchange: Any = kind(
+        {
+            "apiKey": api_key,
+            "secret": api_secret,
+            "timeout": int(timeout_s * 1000),
+            "enableRateLimit": True,
+            "rateLimiterAlgorithm": "rollingWindow",
+            "rollingWindowSize": window_ms,
+            "rateLimit": unit_ms,
+            "enableLastHttpResponse": False,
+            "enableLastJsonResponse": False,
+            "enableLastResponseHeaders": False,
+            "logger": _Silent("trueup.venues.ccxt"),
+        }
+    )
+    exchange.has = {**exchange.has, "fetchCurrencies": False}
+    exchange.limits = limits or Limits(clock)
+    exchange.our_clock = clock
+    exchange.ssl_context = _tls()
+    exchange.urls = {**exchange.urls, "api": _urls(exchange, venue, rest_url)}
+    if rest_url is not None and not rest_url.startswith("https:"):
+        exchange.timeout_on_exit = 0  # the wait is for TLS connections to end
+    if proxy is not None:
+        setattr(exchange, "socksProxy" if proxy.startswith("socks") else "aiohttp_proxy", proxy)
+    return Client(exchange, codes, exchange.limits, clock, Scrubber((api_key, api_secret)))
+
+
+def _urls(exchange: Any, venue: str, rest_url: str | None) -> dict[str, str]:
+    own = exchange.urls["api"]
+    kept = {name: exchange.implode_hostname(own[name]) for name in _FUTURES_APIS[venue]}
+    if rest_url is None:
+        return kept
+    return {name: rest_url.rstrip("/") + urlsplit(url).path for name, url in kept.items()}

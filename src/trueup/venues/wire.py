@@ -1,0 +1,119 @@
+"""From the text of a venue's answer to exact values.
+
+1. A number keeps its digits: JSON text and JSON numbers alike become `Decimal`, never a binary float.
+2. An answer that is not JSON, or JSON of another shape, is `Unobserved`: it is never read as an empty list.
+3. A missing, null or empty field is None; a field that holds something else than it must is `Unreadable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+import msgspec
+
+from trueup.model.errors import Unobserved, Unreadable
+
+__all__ = ["Number", "count_or_none", "decode", "decoder", "exact", "flag", "text_or_none", "time_or_none", "whole"]
+
+Number: TypeAlias = Any
+"""A wire field that holds a number as text or as a JSON number; `None` where it is missing. Read it with
+`trueup.model.decimals` (amounts) or `whole` (ids, times)."""
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """A typed decoder that keeps the digits of JSON numbers."""
+    return msgspec.json.Decoder(kind, float_hook=Decimal)
+
+
+def decode(text: str, reader: msgspec.json.Decoder[T], source: str) -> T:
+    """Reads an answer.
+
+    Raises:
+        Unobserved: Not JSON (HTML, half an answer, nothing at all), or JSON of another shape.
+    """
+    try:
+        return reader.decode(text)
+    except msgspec.ValidationError as error:
+        problem = f"the answer has another shape than this call's: {error}"
+    except msgspec.DecodeError:
+        problem = f"the answer is not JSON but {_kind_of(text)}"
+    raise Unobserved(source, problem)
+
+
+def _kind_of(text: str) -> str:
+    if not text:
+        return "empty"
+    if text.lstrip().startswith("<"):
+        return f"a page of HTML ({len(text)} characters)"
+    return f"{len(text)} characters that begin with {text[:24]!r}"
+
+
+def exact(source: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls `read` where an unreadable field spoils the whole answer (a history with a gap proves nothing).
+
+    Raises:
+        Unobserved: It raised `Unreadable`.
+    """
+    try:
+        return read(*args, **kwargs)
+    except Unreadable as error:
+        problem = str(error)
+    raise Unobserved(source, problem)
+
+
+def whole(value: object, what: str) -> int:
+    """An id or a time, as text or as a JSON number.
+
+    Raises:
+        Unreadable: Missing, or not a whole number.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        if digits.isascii() and digits.isdigit():
+            return int(value)
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return int(value)
+    raise Unreadable(what, expected="a whole number", found=value)
+
+
+def count_or_none(value: object, what: str) -> int | None:
+    """Like `whole`, but a missing or empty value is None."""
+    return None if value is None or value == "" else whole(value, what)
+
+
+def time_or_none(value: object, what: str) -> int | None:
+    """Milliseconds since 1970; the venues' zero and empty text mean "no time"."""
+    at_ms = count_or_none(value, what)
+    return at_ms if at_ms else None
+
+
+def text_or_none(value: object) -> str | None:
+    """Ids and names: empty text is None, a number becomes its digits."""
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else str(value)
+
+
+def flag(value: object, what: str) -> bool:
+    """`true` and `"true"`, `false` and `"false"`; a missing one is False, which is what both venues leave out.
+
+    Raises:
+        Unreadable: Anything else.
+    """
+    if isinstance(value, bool):
+        return value
+    if value is None or value == "":
+        return False
+    word = str(value).lower()
+    if word in ("true", "1"):
+        return True
+    if word in ("false", "0"):
+        return False
+    raise Unreadable(what, expected="true or false", found=value)
