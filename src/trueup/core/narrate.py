@@ -11,13 +11,12 @@ import msgspec
 
 from trueup.core.cases import Adjust, Adopt, Case, Close, Lifecycle, Reject, Suspect, Verdict
 from trueup.core.situation import Situation
-from trueup.model.changes import NewPosition, RecordedOrder
+from trueup.model.changes import NewPosition
 from trueup.model.decimals import decimal_text
 from trueup.model.effects import CancelOrder, EffectKind, NewEffect
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, NewHold
 from trueup.model.observations import PositionReport
-from trueup.model.orders import Side
 from trueup.model.positions import CloseDetails, Evidence, Origin, Position, PositionStatus
 from trueup.model.values import to_json
 
@@ -26,6 +25,7 @@ __all__ = [
     "adjusted",
     "adopted_position",
     "cancel_effect",
+    "close_data",
     "closed",
     "closed_position",
     "hold_ended",
@@ -37,6 +37,7 @@ __all__ = [
     "newly_suspected",
     "suspected",
     "suspicion_cleared",
+    "unprotected",
     "verdict_json",
     "verified",
     "with_report",
@@ -317,28 +318,21 @@ def hold_ended(hold: Hold, state: HoldState, situation: Situation) -> NewEvent:
     )
 
 
-def cancel_effect(order: RecordedOrder, side: Side, position_id: int | None, situation: Situation) -> NewEffect:
-    """The durable cancel of an ended lifecycle's order."""
-    payload = CancelOrder(
-        symbol=order.symbol,
-        side=side,
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        order_list=order.order_list,
-        kind=order.kind,
-        order_side=order.order_side,
-        trigger_price=order.trigger_price,
-        quantity=order.quantity,
-        venue_type=order.venue_type,
-    )
+def cancel_effect(cancel: CancelOrder, position_id: int | None, situation: Situation) -> NewEffect:
+    """The durable cancel of an ended lifecycle's order; recorded again, it is the same effect."""
     return NewEffect(
         account=situation.account,
         kind=EffectKind.CANCEL_ORDER,
-        dedup_key=f"cancel:{order.symbol}:{order.order_id}",
-        payload=to_json(payload),
+        dedup_key=f"cancel:{cancel.symbol}:{cancel.order_id}",
+        payload=to_json(cancel),
         position_id=position_id,
         created_at_ms=situation.now_ms,
     )
+
+
+def unprotected(row: Position, situation: Situation) -> NewEvent:
+    data: dict[str, object] = {"quantity": _text(row.quantity), "side": row.side.value}
+    return _about(EventType.POSITION_UNPROTECTED, Severity.ERROR, row, situation, data)
 
 
 def verdict_json(verdict: Verdict | None) -> str:

@@ -18,9 +18,19 @@ from trueup.model.decimals import ZERO
 from trueup.model.effects import CancelOrder
 from trueup.model.orders import OpenOrder, OrderList, OrderStatus, Side
 from trueup.model.positions import PositionKey
+from trueup.model.reports import OrderReport
 from trueup.model.values import Value
 
-__all__ = ["Orphan", "cancel_of", "closing_side", "is_covered", "is_ours", "orphans_among", "record_orders"]
+__all__ = [
+    "Orphan",
+    "cancel_of",
+    "closing_side",
+    "is_covered",
+    "is_ours",
+    "order_report",
+    "orphans_among",
+    "record_orders",
+]
 
 
 class Orphan(Value, frozen=True, kw_only=True):
@@ -153,6 +163,20 @@ def cancel_of(order: OpenOrder | RecordedOrder, side: Side, reason: str) -> Canc
         quantity=order.quantity,
         venue_type=order.venue_type,
         reason=reason,
+    )
+
+
+def order_report(order: OpenOrder | RecordedOrder | CancelOrder, problem: str | None = None) -> OrderReport:
+    """Any of the model's orders as a report shows it."""
+    return OrderReport(
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.order_side,
+        kind=order.kind,
+        trigger_price=order.trigger_price,
+        quantity=order.quantity,
+        problem=problem,
     )
 
 

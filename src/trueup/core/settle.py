@@ -29,6 +29,7 @@ from trueup.core.cases import (
     Verdict,
     Verified,
 )
+from trueup.core.review import cancel_of
 from trueup.core.situation import Situation
 from trueup.model.changes import (
     ChangeSet,
@@ -79,6 +80,7 @@ class Settlement:
     updates: list[UpdatePosition] = field(default_factory=list)
     closes: list[ClosePosition] = field(default_factory=list)
     orders: list[RecordedOrder] = field(default_factory=list)
+    forget_orders: list[tuple[str, str, OrderStatus]] = field(default_factory=list)
     trades: list[RecordedTrade] = field(default_factory=list)
     events: list[NewEvent] = field(default_factory=list)
     effects: list[NewEffect] = field(default_factory=list)
@@ -96,6 +98,7 @@ class Settlement:
             updates=tuple(self.updates),
             closes=tuple(self.closes),
             orders=tuple(self.orders),
+            forget_orders=tuple(self.forget_orders),
             trades=tuple(self.trades),
             events=tuple(self.events),
             effects=tuple(self.effects),
@@ -254,7 +257,8 @@ class _Settler:
             if order.position_id != row.position_id or not order.closing or order.order_list is OrderList.ATTACHED:
                 continue
             if order.status is OrderStatus.OPEN and order.order_id != fired:
-                self._out.effects.append(narrate.cancel_effect(order, row.side, row.position_id, self._in))
+                cancel = cancel_of(order, row.side, "position_closed")
+                self._out.effects.append(narrate.cancel_effect(cancel, row.position_id, self._in))
 
     def _succeed(self, case: Case, verdict: Close) -> None:
         """Lifecycles after the closed one: whole ones are recorded as they ended, an open one is adopted."""
@@ -326,7 +330,7 @@ class _Settler:
         self._out.rejected.append(Quarantined(symbol=verdict.report.symbol, problem=verdict.why))
         if case.mark is None:
             self._event(narrate.missing_rejected(case, verdict, self._in))
-        self._out.marks.append(verdict.mark)
+        self._mark(case, verdict.mark)
         self._out.wait(verdict.wait_ms)
 
     def _suspect(self, case: Case, verdict: Suspect) -> None:
@@ -340,7 +344,7 @@ class _Settler:
             self._out.suspected.append(position)
         if case.mark is None:
             self._event(narrate.newly_suspected(verdict, self._in))
-        self._out.marks.append(verdict.mark)
+        self._mark(case, verdict.mark)
         if self._in.applies and row.suspected_since_ms is None:
             self._out.updates.append(
                 UpdatePosition(
@@ -365,7 +369,7 @@ class _Settler:
             self._hold(HoldKind.MASS_CLOSE, ids, positions, summary)
             for case, _ in held:
                 if case.mark is not None:
-                    self._out.marks.append(case.mark)
+                    self._mark(case, case.mark)
             absences = [(case, close) for case, close in absences if case.approved]
         for case, close in absences:
             self._closed(case, close)
@@ -539,9 +543,16 @@ class _Settler:
             self._event(event)
         since = mark.first_at_ms if mark is not None and mark.kind is kind else case.as_of_ms
         count = mark.count + 1 if mark is not None and mark.kind is kind else 1
-        self._out.marks.append(
-            Mark(key=case.key, kind=kind, first_at_ms=since, last_as_of_ms=case.as_of_ms, count=count, detail=detail)
+        self._mark(
+            case,
+            Mark(key=case.key, kind=kind, first_at_ms=since, last_as_of_ms=case.as_of_ms, count=count, detail=detail),
         )
+
+    def _mark(self, case: Case, mark: Mark) -> None:
+        """Sets the key's mark in the place of one of another kind."""
+        if case.mark is not None and case.mark.kind is not mark.kind:
+            self._clear(case)
+        self._out.marks.append(mark)
 
     def _clear(self, case: Case) -> None:
         if case.mark is not None:

@@ -1,0 +1,380 @@
+"""One account's reconciler: look at everything, decide, commit, derive memory from what was committed.
+
+1. Every look starts from the store and the venue anew; nothing decided before an await is trusted after it: the store refuses a
+   row that changed meanwhile, and the look is taken again.
+2. A look that is not complete changes nothing of the account.
+3. The key's identity is checked before anything is decided; another account's answer changes nothing.
+4. Orders are read before positions: an order whose position is not there then has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from trueup.core import narrate, review
+from trueup.core.cases import Case, KnownOrder, LookAgain
+from trueup.core.marks import sighting
+from trueup.core.settle import Settlement, settle
+from trueup.core.situation import Situation
+from trueup.engine.histories import Histories
+from trueup.engine.view import Scope, Union, unite
+from trueup.model.changes import ChangeSet, Committed, RecordedOrder
+from trueup.model.errors import AccountMismatch, Conflict, Unobserved
+from trueup.model.events import EventType, NewEvent, Severity
+from trueup.model.holds import Hold, HoldState, Mark, MarkKind
+from trueup.model.observations import OrdersSnapshot, PositionsSnapshot, Quarantined
+from trueup.model.positions import AccountMode, Origin, Position, PositionKey
+from trueup.model.reports import HeldReport, OrderReport
+from trueup.model.values import Value
+
+if TYPE_CHECKING:
+    from trueup.engine.settings import AccountPlan
+    from trueup.model.instruments import InstrumentCatalog
+    from trueup.ports import Clock, Owner, Store, Venue
+
+__all__ = ["AccountReconciler", "Look", "LookOptions"]
+
+_log = structlog.get_logger("trueup.engine")
+
+_LOOKS = 4
+"""How often a look is taken again at once because something moved under it."""
+
+
+class LookOptions(Value, frozen=True, kw_only=True):
+    """How to look.
+
+    Attributes:
+        apply: Write the book (the account's mode and a pause may still forbid it).
+        record: Write anything at all: a dry run leaves no trace.
+        orders: Read the order lists too.
+        announce: Write SYNCHRONIZATION_STARTED and _COMPLETED.
+    """
+
+    apply: bool = True
+    record: bool = True
+    orders: bool = True
+    announce: bool = True
+
+
+@dataclass
+class Look:
+    """What one complete look found and what was committed."""
+
+    settlement: Settlement
+    quarantined: list[Quarantined]
+    reports: Union
+    as_of_ms: int
+    applied: bool
+    held: list[HeldReport] = field(default_factory=list)
+    added: list[Position] = field(default_factory=list)
+    orphans: list[OrderReport] = field(default_factory=list)
+    unprotected: list[Position] = field(default_factory=list)
+    unprotected_overdue: bool = False
+    wait_ms: int | None = None
+
+
+@dataclass
+class _Known:
+    """What the store says before a look."""
+
+    marks: dict[tuple[PositionKey, bool], Mark]
+    holds: list[Hold]
+    recorded: list[RecordedOrder]
+    paused: bool
+
+
+class AccountReconciler:
+    """Keeps one account's book true to its venue."""
+
+    def __init__(self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock) -> None:
+        self.plan = plan
+        self.venue = venue
+        self._store = store
+        self._clock = clock
+        self._scope: Scope | None = None
+        self._identified = False
+        self._dry_marks: list[Mark] = []
+
+    async def look(self, owner: Owner, options: LookOptions) -> Look:
+        """One complete look, committed.
+
+        Raises:
+            Unobserved: The venue did not answer completely; nothing was changed.
+            AuthenticationRefused: It refuses the key; nothing was changed.
+            AccountMismatch: The key answers for another account; nothing was changed.
+            NotOwner: Another process took the account over; nothing was changed.
+        """
+        catalog = await self.venue.catalog()
+        if self._scope is None:
+            self._scope = Scope.of(self.plan.name, self.plan.symbols, self.plan.ignore_symbols, catalog)
+        reading = await self.venue.clock()
+        await self._check_identity(owner, options)
+        why = ""
+        for attempt in range(_LOOKS):
+            try:
+                look = await self._once(owner, options, catalog, last=attempt == _LOOKS - 1)
+            except Conflict as conflict:
+                why = str(conflict)
+                continue
+            if look is not None:
+                return look
+            await self._clock.sleep(max(1, reading.uncertainty_ms) / 1000)
+        raise Unobserved(
+            f"account {self.plan.name}", f"the book or the venue changed under each of {_LOOKS} looks: {why}"
+        )
+
+    async def _check_identity(self, owner: Owner, options: LookOptions) -> None:
+        identity = await self.venue.identity()
+        pinned = await self._store.pin_of(self.plan.name)
+        if pinned is None:
+            if options.record:
+                await self._store.set_pin(owner, identity, self._clock.now_ms())
+                await self._tell(
+                    owner,
+                    EventType.IDENTITY_PINNED,
+                    Severity.INFO,
+                    {"fingerprint": identity.fingerprint, "strength": identity.strength},
+                )
+        elif pinned.fingerprint != identity.fingerprint:
+            raise AccountMismatch(self.plan.name, pinned.fingerprint, identity.fingerprint)
+
+    async def tell_mismatch(self, owner: Owner, error: AccountMismatch) -> None:
+        """The audit log's word of a foreign key; nothing of the account's book changes."""
+        data: dict[str, object] = {"pinned": error.pinned, "found": error.found}
+        await self._tell(owner, EventType.IDENTITY_MISMATCH, Severity.CRITICAL, data)
+
+    async def _tell(self, owner: Owner, kind: EventType, severity: Severity, data: dict[str, object]) -> None:
+        now = self._clock.now_ms()
+        event = NewEvent(type=kind, severity=severity, account=self.plan.name, at_ms=now, data=data)
+        await self._store.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, events=(event,)))
+
+    async def _once(self, owner: Owner, options: LookOptions, catalog: InstrumentCatalog, *, last: bool) -> Look | None:
+        """One look; None: the view was older than what is known, take a newer one."""
+        orders = await self.venue.open_orders() if options.orders else None
+        view = await self.venue.positions()
+        book = await self._store.active(self.plan.name)
+        known = await self._known(options)
+        applies = options.apply and options.record and self.plan.mode is not AccountMode.OBSERVE and not known.paused
+        assert self._scope is not None
+        union = unite(self.plan.name, book, view, catalog, self._scope)
+        cases = [self._case(key, union, view, known, catalog) for key in union.keys if not self._is_blocked(key, union)]
+        decided = await Histories(self.venue).decide(await self._with_trades(cases))
+        if not last and any(isinstance(verdict, LookAgain) for _, verdict in decided):
+            return None
+        situation = Situation(
+            account=self.plan.name,
+            venue=self.plan.venue,
+            mode=self.plan.mode,
+            applies=applies,
+            now_ms=self._clock.now_ms(),
+            active_count=len(book.positions) + len(book.unreadable),
+            recent_absences=await self._recent_absences(decided_absence=any(_is_absence(v) for _, v in decided)),
+            mass_close_fraction=self.plan.mass_close_fraction,
+            holds=tuple(known.holds),
+            recorded=tuple(known.recorded),
+        )
+        settlement = settle(decided, situation)
+        look = Look(
+            settlement=settlement,
+            quarantined=union.quarantined,
+            reports=union,
+            as_of_ms=view.as_of_ms,
+            applied=applies,
+            wait_ms=settlement.wait_ms,
+        )
+        self._blocked_reports(look, union)
+        if orders is not None:
+            self._review(look, orders, known, situation)
+        await self._commit(owner, look, situation, options)
+        return look
+
+    async def _known(self, options: LookOptions) -> _Known:
+        name = self.plan.name
+        marks = await self._store.marks(name) if options.record else self._dry_marks
+        return _Known(
+            marks={(mark.key, mark.kind is MarkKind.UNPROTECTED): mark for mark in marks},
+            holds=await self._store.holds(
+                account=name, states=(HoldState.OPEN, HoldState.APPROVED, HoldState.REJECTED)
+            ),
+            recorded=await self._store.recorded_orders(name),
+            paused=await self._store.is_paused(name),
+        )
+
+    async def _recent_absences(self, *, decided_absence: bool) -> int:
+        if not decided_absence:
+            return 0
+        since = self._clock.now_ms() - self.plan.mass_close_window_ms
+        return await self._store.count_events(EventType.CLOSED_ON_ABSENCE, account=self.plan.name, since_ms=since)
+
+    def _is_blocked(self, key: PositionKey, union: Union) -> bool:
+        return key not in union.rows and key.symbol in union.blocked
+
+    def _blocked_reports(self, look: Look, union: Union) -> None:
+        for key in union.reports:
+            if self._is_blocked(key, union):
+                problem = "not adopted: a row of the book for this symbol could not be read; mend that row first"
+                look.settlement.rejected.append(Quarantined(symbol=key.symbol, problem=problem))
+
+    def _case(
+        self, key: PositionKey, union: Union, view: PositionsSnapshot, known: _Known, catalog: InstrumentCatalog
+    ) -> Case:
+        row = union.rows.get(key)
+        approved = any(hold.state is HoldState.APPROVED and (key.symbol, key.side) in hold.keys for hold in known.holds)
+        unreadable = view.quarantined[0] if view.quarantined else None
+        blocked = (
+            f"a row of the venue's answer could not be read ({unreadable.symbol}: {unreadable.problem})"
+            if unreadable
+            else None
+        )
+        return Case(
+            key=key,
+            row=row,
+            report=union.reports.get(key),
+            opposite=union.reports.get(key._replace(side=key.side.opposite)),
+            instrument=catalog.get(key.symbol),
+            as_of_ms=view.as_of_ms,
+            now_ms=view.received_at_ms,
+            policy=self.plan.policy,
+            known_orders=_known_orders(row, known.recorded),
+            mark=known.marks.get((key, False)),
+            absence_blocked=blocked,
+            approved=approved,
+        )
+
+    async def _with_trades(self, cases: list[Case]) -> list[Case]:
+        """Rows that the view lacks are held against the fills that the store recorded for them."""
+        return [await self._with_record(case, case.row) if case.row and case.report is None else case for case in cases]
+
+    async def _with_record(self, case: Case, row: Position) -> Case:
+        trades = await self._store.trades_of(row.position_id)
+        recorded = await self._store.orders_of(row.position_id)
+        return msgspec.structs.replace(
+            case,
+            recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
+            known_orders=_known_orders(row, recorded),
+        )
+
+    def _review(self, look: Look, orders: OrdersSnapshot, known: _Known, situation: Situation) -> None:
+        """Open orders against what is open after this look's decisions."""
+        settlement, account = look.settlement, self.plan.name
+        closed = {close.position_id for close in settlement.closes}
+        open_rows = {key: row for key, row in look.reports.rows.items() if row.position_id not in closed}
+        open_keys: dict[PositionKey, int | None] = {key: row.position_id for key, row in open_rows.items()}
+        open_keys.update({new.key: None for new in settlement.opens if new.close is None})
+        listed = [order for order in orders.orders if self._scope is None or self._scope.has(order.symbol)]
+        if situation.applies:
+            fresh, gone = review.record_orders(account, listed, open_keys, known.recorded, orders.as_of_ms)
+            tags = {new.key: new.tag for new in settlement.opens if new.close is None}
+            settlement.orders.extend(
+                msgspec.structs.replace(order, tag=tags[order.key]) if order.key in tags else order for order in fresh
+            )
+            settlement.forget_orders.extend(gone)
+        look.quarantined.extend(orders.quarantined)
+        held = {*open_keys, *look.reports.reports}
+        for orphan in review.orphans_among(account, listed, held, known.recorded, look.as_of_ms):
+            self._orphan(look, orphan, situation)
+        self._review_cover(look, orders, open_rows, known, situation)
+
+    def _orphan(self, look: Look, orphan: review.Orphan, situation: Situation) -> None:
+        order = orphan.order
+        acts = situation.applies and self.plan.mode is AccountMode.PROTECT
+        if acts and orphan.cancellable:
+            cancel = review.cancel_of(order, orphan.side, "orphaned")
+            effect = narrate.cancel_effect(cancel, orphan.position_id, situation)
+            if all(other.dedup_key != effect.dedup_key for other in look.settlement.effects):
+                look.settlement.effects.append(effect)
+            return
+        why = "no position is left for it to close"
+        if self.plan.mode is AccountMode.PROTECT and not orphan.cancellable:
+            why += "; it is not one of ours, so it is left alone: cancel it on the venue"
+        look.orphans.append(review.order_report(order, why))
+
+    def _review_cover(
+        self,
+        look: Look,
+        orders: OrdersSnapshot,
+        open_rows: dict[PositionKey, Position],
+        known: _Known,
+        situation: Situation,
+    ) -> None:
+        """Positions that should have a stop and have none; how long that has been seen is kept as a mark."""
+        for key, row in open_rows.items():
+            wanted = row.origin is Origin.BOT or self.plan.protect_adopted
+            report = look.reports.reports.get(key)
+            mark = known.marks.get((key, True))
+            covered = report is None or not wanted or review.is_covered(orders.orders, key, report.quantity)
+            if covered:
+                if mark is not None:
+                    look.settlement.clear_marks.append((key, MarkKind.UNPROTECTED))
+                continue
+            look.unprotected.append(row)
+            case = Case(
+                key=key,
+                row=row,
+                report=report,
+                instrument=None,
+                as_of_ms=look.as_of_ms,
+                now_ms=look.as_of_ms,
+                policy=self.plan.policy,
+                mark=mark,
+            )
+            seen = sighting(case, MarkKind.UNPROTECTED, "", counts=True)
+            look.settlement.marks.append(seen)
+            waited = look.as_of_ms - seen.first_at_ms
+            if waited >= self.plan.grace_ms:
+                look.unprotected_overdue = True
+            elif self.plan.mode is AccountMode.PROTECT:
+                left = self.plan.grace_ms - waited
+                look.wait_ms = left if look.wait_ms is None else min(left, look.wait_ms)
+            if mark is None and self.plan.mode is AccountMode.PROTECT and situation.applies:
+                look.settlement.events.append(narrate.unprotected(row, situation))
+
+    async def _commit(self, owner: Owner, look: Look, situation: Situation, options: LookOptions) -> None:
+        settlement = look.settlement
+        committed = Committed()
+        if options.record:
+            changes = settlement.change_set(self.plan.name, situation.now_ms)
+            if not changes.is_empty:
+                committed = await self._store.commit(owner, changes)
+                _log.info(
+                    "look.committed", account=self.plan.name, closed=len(settlement.closes), added=len(settlement.opens)
+                )
+        else:
+            self._dry_marks = settlement.marks
+        ids = list(committed.position_ids)
+        opened = settlement.opens
+        by_key = {new.key: ids[place] for place, new in enumerate(opened) if new.close is None and place < len(ids)}
+        look.added = [
+            msgspec.structs.replace(position, position_id=by_key.get(position.key, 0)) for position in settlement.added
+        ]
+        closed_ids = [ids[place] for place, new in enumerate(opened) if new.close is not None and place < len(ids)]
+        look.settlement.closed.extend(
+            msgspec.structs.replace(position, position_id=number)
+            for position, number in zip(settlement.added_closed, closed_ids, strict=False)
+        )
+        for group in settlement.held:
+            hold_id = group.hold_id
+            if group.new_index is not None and group.new_index < len(committed.hold_ids):
+                hold_id = committed.hold_ids[group.new_index]
+            look.held.append(
+                HeldReport(hold_id=hold_id or 0, kind=group.kind, positions=group.positions, summary=group.summary)
+            )
+
+
+def _is_absence(verdict: object) -> bool:
+    details = getattr(verdict, "details", None)
+    return details is not None and bool(details.estimated)
+
+
+def _known_orders(row: Position | None, recorded: list[RecordedOrder]) -> tuple[KnownOrder, ...]:
+    if row is None:
+        return ()
+    return tuple(
+        KnownOrder(order_id=order.order_id, client_order_id=order.client_order_id, kind=order.kind, ours=order.ours)
+        for order in recorded
+        if order.position_id == row.position_id and order.closing
+    )

@@ -1,0 +1,289 @@
+"""One account's pass, from looking to effects carried out, and the acts of a person on it.
+
+1. A pass ends when nothing more can be decided by looking again within the confirmation time.
+2. What goes wrong with an account is in its report; it never becomes an empty list of findings.
+3. Whoever runs it holds the account's lease; the store refuses the writes of one who lost it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from trueup.engine.account import AccountReconciler, Look, LookOptions
+from trueup.engine.effects import EffectsOutcome, EffectsWorker
+from trueup.model.changes import ChangeSet
+from trueup.model.effects import EffectState
+from trueup.model.errors import (
+    AccountMismatch,
+    AuthenticationRefused,
+    ConfigurationError,
+    Unobserved,
+)
+from trueup.model.events import EventType, NewEvent, Severity
+from trueup.model.holds import Hold, HoldState, HoldUpdate
+from trueup.model.positions import AccountMode, Position, PositionKey
+from trueup.model.reports import AccountReport, ProtectionReport, QuantityChange
+from trueup.model.values import Value, to_json
+
+if TYPE_CHECKING:
+    from trueup.engine.settings import AccountPlan, Timing
+    from trueup.ports import Clock, Owner, Store, Venue
+
+__all__ = ["AccountWork", "LastLook", "PassOptions"]
+
+_log = structlog.get_logger("trueup.engine")
+
+_SLACK_MS = 250
+
+
+class PassOptions(Value, frozen=True, kw_only=True):
+    """How a pass runs. `confirm`: wait for what a second view can decide; the daemon looks again at its next audit instead."""
+
+    dry_run: bool = False
+    confirm: bool = True
+    orders: bool = True
+    announce: bool = True
+    due_effects_only: bool = False
+
+
+class LastLook(Value, frozen=True, kw_only=True):
+    """What is kept of an account's newest look, for `status`."""
+
+    looked_at_ms: int
+    good_at_ms: int | None
+    error: str | None = None
+    identity: str | None = None
+    clock_skew_ms: int | None = None
+    suspected: int = 0
+    quarantined: int = 0
+    orphans: int = 0
+    unprotected: int = 0
+    drift: tuple[str, ...] = ()
+
+
+@dataclass
+class _Sum:
+    """What the looks of one pass come to."""
+
+    closed: list[Position] = field(default_factory=list)
+    added: dict[PositionKey, Position] = field(default_factory=dict)
+    changed: dict[PositionKey, QuantityChange] = field(default_factory=dict)
+    effects: EffectsOutcome = field(default_factory=EffectsOutcome)
+    last: Look | None = None
+
+    def take(self, look: Look) -> None:
+        self.last = look
+        if not look.applied:
+            self.closed, self.added, self.changed = [], {}, {}
+        self.closed += look.settlement.closed
+        gone = {position.key for position in look.settlement.closed}
+        self.added = {key: position for key, position in self.added.items() if key not in gone}
+        self.added.update({position.key: position for position in look.added})
+        self.changed.update({change.position.key: change for change in look.settlement.changed})
+
+
+class AccountWork:
+    """Everything that is done with one account, by whoever owns it."""
+
+    def __init__(self, plan: AccountPlan, timing: Timing, venue: Venue, store: Store, clock: Clock) -> None:
+        self.plan = plan
+        self.venue = venue
+        self._timing = timing
+        self._store = store
+        self._clock = clock
+        self._reconciler = AccountReconciler(plan, venue, store, clock)
+        self._effects = EffectsWorker(plan, timing, venue, store, clock)
+        self._last: LastLook | None = None
+
+    async def run_pass(self, owner: Owner, options: PassOptions, progress: Callable[[str], None]) -> AccountReport:
+        """One complete pass.
+
+        Raises:
+            NotOwner: The account was taken over; what was committed before stands.
+            StoreUnavailable: The book cannot be read or written.
+        """
+        total = _Sum()
+        try:
+            if options.announce and not options.dry_run:
+                await self._announce(owner, EventType.SYNCHRONIZATION_STARTED, {"mode": self.plan.mode.value})
+            await self._looks(owner, options, progress, total)
+        except (Unobserved, AuthenticationRefused, AccountMismatch) as error:
+            return await self._unobserved(owner, options, total, error)
+        report = await self._report(total, error=None)
+        if not options.dry_run:
+            await self._remember(report, total, error=None)
+            if options.announce:
+                await self._announce(owner, EventType.SYNCHRONIZATION_COMPLETED, _counts(report))
+        return report
+
+    async def _looks(self, owner: Owner, options: PassOptions, progress: Callable[[str], None], total: _Sum) -> None:
+        name = self.plan.name
+        for _ in range(self.plan.policy.confirm_snapshots + 3):
+            progress(f"{name}: looking")
+            look = await self._reconciler.look(
+                owner,
+                LookOptions(apply=not options.dry_run, record=not options.dry_run, orders=options.orders),
+            )
+            total.take(look)
+            if look.applied and self.plan.mode is AccountMode.PROTECT:
+                progress(f"{name}: carrying effects out")
+                await self._carry_out(owner, options, total)
+            wait_ms = look.wait_ms
+            if not options.confirm or wait_ms is None or wait_ms > self._patience_ms():
+                return
+            if wait_ms:
+                progress(f"{name}: looks again in {wait_ms / 1000:.0f} s to confirm")
+            await self._clock.sleep((wait_ms + min(_SLACK_MS, wait_ms)) / 1000)
+
+    def _patience_ms(self) -> int:
+        return max(self.plan.policy.confirm_after_ms, self.plan.grace_ms) + _SLACK_MS
+
+    async def _carry_out(self, owner: Owner, options: PassOptions, total: _Sum) -> None:
+        outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
+        total.effects.cancelled += outcome.cancelled
+        total.effects.failed = outcome.failed
+        total.effects.unfinished = outcome.unfinished
+
+    async def _unobserved(
+        self,
+        owner: Owner,
+        options: PassOptions,
+        total: _Sum,
+        error: Unobserved | AuthenticationRefused | AccountMismatch,
+    ) -> AccountReport:
+        _log.warning("account.unobserved", account=self.plan.name, problem=str(error))
+        report = await self._report(total, error=error)
+        if options.dry_run:
+            return report
+        if isinstance(error, AccountMismatch):
+            await self._reconciler.tell_mismatch(owner, error)
+        elif options.announce:
+            await self._announce(owner, EventType.SYNCHRONIZATION_FAILED, {"problem": str(error)})
+        await self._remember(report, total, error=str(error))
+        return report
+
+    async def _report(self, total: _Sum, error: Exception | None) -> AccountReport:
+        unfinished = (EffectState.PENDING, EffectState.ESCALATED)
+        waiting = await self._store.effects(account=self.plan.name, states=unfinished)
+        look = total.last
+        report = AccountReport(
+            account=self.plan.name,
+            venue=self.plan.venue,
+            mode=self.plan.mode,
+            observed=error is None,
+            error=str(error) if error is not None else None,
+            identity_error=isinstance(error, AccountMismatch),
+            unfinished_effects=len(waiting) if self.plan.mode is AccountMode.PROTECT else 0,
+            closed_phantom=tuple(total.closed),
+            added_missing=tuple(total.added.values()),
+            updated_quantity=tuple(total.changed.values()),
+        )
+        if look is None or error is not None:
+            return report
+        settled = look.settlement
+        told = {*total.added, *total.changed}
+        return msgspec.structs.replace(
+            report,
+            applied=look.applied,
+            verified=tuple(position for position in settled.verified if position.key not in told),
+            suspected=tuple(settled.suspected),
+            held=tuple(look.held),
+            quarantined=tuple(look.quarantined),
+            rejected=tuple(settled.rejected),
+            protection=ProtectionReport(
+                cancelled=tuple(total.effects.cancelled),
+                failed=tuple(total.effects.failed),
+                orphans=tuple(look.orphans),
+                unprotected=tuple(look.unprotected),
+            ),
+            unprotected_overdue=look.unprotected_overdue,
+        )
+
+    async def _remember(self, report: AccountReport, total: _Sum, error: str | None) -> None:
+        now = self._clock.now_ms()
+        before = self._last.good_at_ms if self._last is not None else None
+        pin = await self._store.pin_of(self.plan.name)
+        reading = await self.venue.clock() if error is None else None
+        self._last = LastLook(
+            looked_at_ms=now,
+            good_at_ms=now if error is None else before,
+            error=error,
+            identity=pin.fingerprint if pin is not None else None,
+            clock_skew_ms=reading.skew_ms if reading is not None else None,
+            suspected=len(report.suspected),
+            quarantined=len(report.quarantined),
+            orphans=len(report.protection.orphans),
+            unprotected=len(report.protection.unprotected),
+            drift=tuple(_drift(report)),
+        )
+        await self._store.set_account_state(self.plan.name, to_json(self._last), now)
+
+    async def _announce(self, owner: Owner, kind: EventType, data: dict[str, object]) -> None:
+        severity = Severity.WARNING if kind is EventType.SYNCHRONIZATION_FAILED else Severity.INFO
+        now = self._clock.now_ms()
+        event = NewEvent(type=kind, severity=severity, account=self.plan.name, at_ms=now, data=data)
+        await self._store.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, events=(event,)))
+
+    # a person's acts
+
+    async def open_hold(self, hold_id: int) -> Hold:
+        """Raises `ConfigurationError` when the account has no such hold that waits."""
+        for hold in await self._store.holds(account=self.plan.name, states=(HoldState.OPEN, HoldState.APPROVED)):
+            if hold.hold_id == hold_id:
+                return hold
+        raise ConfigurationError(f"hold {hold_id}: none waits under that number; list them with: trueup holds")
+
+    async def decide_hold(self, owner: Owner, hold: Hold, state: HoldState, note: str | None) -> None:
+        """Writes a person's word. An approval is carried out by the next look, which may find that it no longer stands."""
+        now = self._clock.now_ms()
+        kind = EventType.HOLD_REJECTED if state is HoldState.REJECTED else EventType.HOLD_APPROVED
+        data: dict[str, object] = {"hold_id": hold.hold_id, "kind": hold.kind.value, "state": state.value, "note": note}
+        event = NewEvent(type=kind, severity=Severity.INFO, account=self.plan.name, at_ms=now, data=data)
+        update = HoldUpdate(hold_id=hold.hold_id, state=state, at_ms=now, note=note)
+        await self._store.commit(
+            owner, ChangeSet(account=self.plan.name, now_ms=now, hold_updates=(update,), events=(event,))
+        )
+
+    async def reset_pin(self, owner: Owner) -> str:
+        """Pins the venue account that the key answers for now; returns its fingerprint."""
+        identity = await self.venue.identity()
+        now = self._clock.now_ms()
+        await self._store.set_pin(owner, identity, now)
+        data: dict[str, object] = {"fingerprint": identity.fingerprint, "strength": identity.strength, "reset": True}
+        await self._announce(owner, EventType.IDENTITY_PINNED, data)
+        return identity.fingerprint
+
+
+def _counts(report: AccountReport) -> dict[str, object]:
+    return {
+        "verified": len(report.verified),
+        "closed": len(report.closed_phantom),
+        "added": len(report.added_missing),
+        "updated": len(report.updated_quantity),
+        "suspected": len(report.suspected),
+        "held": len(report.held),
+        "quarantined": len(report.quarantined),
+        "applied": report.applied,
+    }
+
+
+def _drift(report: AccountReport) -> list[str]:
+    """What is not as it should be, in words."""
+    words = []
+    if not report.applied:
+        words += [f"{p.symbol} {p.side.value}: in the book, not on the venue" for p in report.closed_phantom]
+        words += [f"{p.symbol} {p.side.value}: on the venue, not in the book" for p in report.added_missing]
+        words += [
+            f"{c.position.symbol} {c.position.side.value}: {c.previous_quantity} in the book, {c.position.quantity} on the venue"
+            for c in report.updated_quantity
+        ]
+    words += [f"{p.symbol} {p.side.value}: suspected" for p in report.suspected]
+    words += [f"hold {held.hold_id}: {held.summary}" for held in report.held]
+    words += [f"{row.symbol}: {row.problem}" for row in (*report.quarantined, *report.rejected)]
+    words += [f"order {order.order_id} of {order.symbol}: {order.problem}" for order in report.protection.orphans]
+    return words
