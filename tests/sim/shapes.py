@@ -1,77 +1,92 @@
-"""Compares what a wire produces with a recorded payload: the keys and value types, never the values.
+"""Compares what a wire writes with recorded payloads of the same kind: keys and types of values, not values.
 
-A path is written `result.list[].orderId`. Deliberate differences are a table of path and reason; one that no longer
-occurs is reported too, so the table cannot rot.
+A shape is what types stand at which path; rows of a list share the path `[]`. Where several payloads of a kind were
+recorded, a key is wanted only if all of them have it, and any of their types will do.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
+Shape = dict[str, set[str]]
 
-VARIABLE = "TRUEUP_FIXTURES"
+_UNSET = "TRUEUP_FIXTURES is not set: the recorded payloads are not at hand"
 
 
-def recorded(venue_folder: str, name: str) -> Any:
-    """A recorded payload; skips the test, saying so, when the folder is not given."""
-    folder = os.environ.get(VARIABLE)
+def recorded(*parts: str) -> Any:
+    """A recorded payload; skips the test, saying so, where the folder is not named."""
+    import pytest
+
+    folder = os.environ.get("TRUEUP_FIXTURES")
     if not folder:
-        pytest.skip(f"{VARIABLE} is not set: no recorded payloads to compare with")
-    return json.loads((Path(folder) / venue_folder / name).read_text())
+        pytest.skip(_UNSET)
+    return json.loads(Path(folder, *parts).read_text(encoding="utf-8"))
 
 
-def type_of(value: Any) -> str:
-    """The JSON type of a value; integers and fractions apart."""
-    names = {bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict", type(None): "null"}
-    return names[type(value)]
-
-
-def shape(value: Any) -> dict[str, set[str]]:
-    """Every path of a payload with the types that stand there."""
-    found: dict[str, set[str]] = {}
-    _walk(value, "", found)
-    return found
-
-
-def _walk(value: Any, path: str, found: dict[str, set[str]]) -> None:
-    found.setdefault(path, set()).add(type_of(value))
+def shape_of(value: Any, path: str = "") -> Shape:
+    """Types by path; the path of the root is empty."""
+    found: Shape = {path: {_type(value)}}
     if isinstance(value, dict):
-        for name, item in value.items():
-            _walk(item, f"{path}.{name}" if path else name, found)
+        for key, inner in value.items():
+            _merge(found, shape_of(inner, f"{path}.{key}" if path else key))
     elif isinstance(value, list):
-        for item in value:
-            _walk(item, f"{path}[]", found)
-
-
-def differences(expected: Any, produced: Any) -> dict[str, str]:
-    """By path, what the produced payload lacks of the recorded one or writes as another type; extra keys are fine."""
-    wanted, given = shape(expected), shape(produced)
-    found = {}
-    for path, types in wanted.items():
-        if path not in given:
-            if _parent_has_rows(path, given):
-                found[path] = f"missing, recorded as {'/'.join(sorted(types))}"
-        elif not given[path] <= types:
-            found[path] = f"{'/'.join(sorted(given[path]))}, recorded as {'/'.join(sorted(types))}"
+        for row in value:
+            _merge(found, shape_of(row, f"{path}[]"))
     return found
 
 
-def _parent_has_rows(path: str, given: Mapping[str, set[str]]) -> bool:
-    """False when the path's own container is missing: that is reported once, at the container."""
-    parent = path.removesuffix("[]") if path.endswith("[]") else path.rpartition(".")[0]
-    return parent == "" or parent in given
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    return {str: "string", list: "list", dict: "object"}[type(value)]
 
 
-def assert_same_shape(expected: Any, produced: Any, deliberate: Mapping[str, str] | None = None) -> None:
-    """Fails on every difference that the table of deliberate ones does not name, and on names that do not occur."""
-    found = differences(expected, produced)
-    known = deliberate or {}
-    unexpected = {path: text for path, text in found.items() if path not in known}
-    stale = sorted(path for path in known if path not in found)
-    assert not unexpected, f"the produced payload differs from the recorded one: {unexpected}"
-    assert not stale, f"deliberate differences that do not occur (remove them): {stale}"
+def _merge(into: Shape, more: Shape) -> None:
+    for path, types in more.items():
+        into.setdefault(path, set()).update(types)
+
+
+def differences(recordings: Iterable[Any], produced: Any) -> dict[str, str]:
+    """By path: `missing`, `extra`, or the types that differ. Empty lists on either side say nothing of their rows."""
+    shapes = [shape_of(each) for each in recordings]
+    written = shape_of(produced)
+    known: Shape = {}
+    for shape in shapes:
+        _merge(known, shape)
+    found = {}
+    for path, types in known.items():
+        everywhere = all(path in shape or not _parent_in(path, shape) for shape in shapes)
+        if path not in written:
+            if everywhere and _parent_in(path, written):
+                found[path] = "missing"
+        elif not written[path] <= types:
+            found[path] = f"{'/'.join(sorted(written[path]))} instead of {'/'.join(sorted(types))}"
+    for path in written:
+        if path not in known and _parent_in(path, known):
+            found[path] = "extra"
+    return found
+
+
+def _parent_in(path: str, shape: Shape) -> bool:
+    """Whether the object or list that holds the path is there at all."""
+    parent = path[:-2] if path.endswith("[]") else path.rpartition(".")[0]
+    if path.endswith("[]"):
+        return any(other.startswith(path) for other in shape)
+    return parent in shape
+
+
+def unexplained(found: Mapping[str, str], allowed: Mapping[str, str]) -> dict[str, str]:
+    """Differences that no reason is given for; a reason for a path holds for all below it."""
+    return {
+        path: text
+        for path, text in found.items()
+        if not any(path == known or path.startswith((known + ".", known + "[")) for known in allowed)
+    }
