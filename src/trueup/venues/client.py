@@ -95,7 +95,7 @@ class _RawAnswers:
     def milliseconds(self) -> int:
         return self.our_clock.now_ms()
 
-    def on_rest_response(  # noqa: PLR0917 - ccxt's signature
+    def on_rest_response(
         self,
         code: int,
         reason: str,
@@ -119,7 +119,7 @@ class _RawAnswers:
         """The payload's error code (None: it is no answer of this venue at all) and text; None: no error in it."""
         raise NotImplementedError
 
-    def handle_errors(  # noqa: PLR0917 - ccxt's signature
+    def handle_errors(
         self,
         code: int,
         reason: str,
