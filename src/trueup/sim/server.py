@@ -112,7 +112,7 @@ class VenueServer:
         except OSError:
             await self.stop()
             raise
-        self._ticker = asyncio.create_task(self._tick_on())
+        self._ticker = asyncio.create_task(self._tick_on(self.world.now_ms()))
 
     async def _bind(self, app: web.Application, port: int) -> None:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -135,8 +135,7 @@ class VenueServer:
             await runner.cleanup()
         self._runners.clear()
 
-    async def _tick_on(self) -> None:
-        forgotten_ms = self.world.now_ms()
+    async def _tick_on(self, forgotten_ms: int) -> None:
         while True:
             self.front.tick()
             now_ms = self.world.now_ms()

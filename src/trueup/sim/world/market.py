@@ -226,7 +226,7 @@ def liquidate(state: State, account: Account, position: Position) -> Position:
     return after
 
 
-def force(  # noqa: PLR0917 - one forced order
+def force(
     state: State, account: Account, position: Position, quantity: Decimal, price: Decimal, exec_type: ExecType
 ) -> Position:
     """An order of the venue itself that closes a position or a part of it."""

@@ -229,7 +229,7 @@ def _doomed(
     return None
 
 
-def _new_order(  # noqa: PLR0917 - one value from all that makes it
+def _new_order(
     state: State,
     account: Account,
     spec: InstrumentSpec,

@@ -306,7 +306,7 @@ def _filled(order: Order, execution: Execution, booking: _Booking) -> Order:
     )
 
 
-def _fill(  # noqa: PLR0917 - one value from all that made it
+def _fill(
     state: State, account: Account, order: Order, execution: Execution, booking: _Booking, position_after: Decimal
 ) -> Fill:
     price = state.price((account.spec.venue, order.symbol))

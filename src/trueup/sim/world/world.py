@@ -103,11 +103,15 @@ class World:
         if not isinstance(clock, MovableClock):
             msg = f"only a world on a clock that can be moved advances, this one is on {type(clock).__name__}"
             raise TypeError(msg)
-        end_ms = clock.now_ms() + milliseconds
-        while (due_ms := self.next_due_ms()) is not None and due_ms <= end_ms:
-            clock.advance(max(0, due_ms - clock.now_ms()))
+        left_ms = milliseconds
+        while (due_ms := self.next_due_ms()) is not None:
+            step_ms = max(0, due_ms - clock.now_ms())
+            if step_ms > left_ms:
+                break
+            clock.advance(step_ms)
+            left_ms -= step_ms
             self.tick()
-        clock.advance(end_ms - clock.now_ms())
+        clock.advance(left_ms)
 
     def schedule(self, at_ms: int, action: Callable[[], None]) -> None:
         """Runs the action when the world reaches that time; at equal times in the order of scheduling."""
