@@ -64,14 +64,18 @@ class Client:
         assert reply.status == 200, reply.body
         return reply.body
 
-    def order(self, symbol: str = "BTCUSDT", side: str = "BUY", type: str = "MARKET", **params: Any) -> Reply:
-        params.setdefault("quantity", "0.010")
-        params.setdefault("newOrderRespType", "RESULT")
-        return self.call("POST", "/fapi/v1/order", symbol=symbol, side=side, type=type, **params)
+    def order(self, **params: Any) -> Reply:
+        """A market order of 0.010 BTCUSDT to buy, unless told otherwise; None leaves a parameter out."""
+        defaults = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010"}
+        return self._post("/fapi/v1/order", {**defaults, "newOrderRespType": "RESULT", **params})
 
-    def algo(self, symbol: str = "BTCUSDT", side: str = "SELL", type: str = "STOP_MARKET", **params: Any) -> Reply:
-        params.setdefault("algoType", "CONDITIONAL")
-        return self.call("POST", "/fapi/v1/algoOrder", symbol=symbol, side=side, type=type, **params)
+    def algo(self, **params: Any) -> Reply:
+        """A conditional order to sell BTCUSDT at market, unless told otherwise; None leaves a parameter out."""
+        defaults = {"algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET"}
+        return self._post("/fapi/v1/algoOrder", {**defaults, **params})
+
+    def _post(self, path: str, params: dict[str, Any]) -> Reply:
+        return self.call("POST", path, **{name: value for name, value in params.items() if value is not None})
 
     def listen_key(self) -> str:
         return self.raw("POST", "/fapi/v1/listenKey", key=self.account.api_key).body["listenKey"]

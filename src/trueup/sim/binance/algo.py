@@ -106,7 +106,7 @@ def _trigger_price(call: Call, spec: InstrumentSpec, *, trailing: bool) -> Decim
             raise ApiError(-2021, "Order would immediately trigger.")
         return None
     if value is None:
-        raise missing("triggerprice")
+        raise missing("triggerPrice")
     if value <= 0:
         raise ApiError(-4006, "Stop price less than zero.")
     return checks.price(spec, value)
@@ -151,7 +151,7 @@ def _callback_rate(call: Call, *, trailing: bool) -> Decimal | None:
             raise not_required("callbackRate")
         return None
     if value is None:
-        raise missing("callbackrate")
+        raise missing("callbackRate")
     if not _MIN_CALLBACK <= value <= _MAX_CALLBACK:
         raise ApiError(-2007, "Invalid callBack rate.")
     return value

@@ -120,7 +120,7 @@ def _statistics(call: Call, spec: InstrumentSpec) -> dict[str, Any]:
     now_ms = call.now_ms
     digits = price_digits(spec)
     last = _price(call, spec).last
-    opened = call.world.price("binance", spec.symbol, now_ms - _DAY_MS).last
+    opened = _price_a_day_ago(call, spec, now_ms).last
     change = last - opened
     percent = (change / opened * _HUNDRED).quantize(Decimal("0.001"), rounding=ROUND_HALF_UP)
     return {
@@ -141,6 +141,14 @@ def _statistics(call: Call, spec: InstrumentSpec) -> dict[str, Any]:
         "lastId": 0,
         "count": 0,
     }
+
+
+def _price_a_day_ago(call: Call, spec: InstrumentSpec, now_ms: int) -> Price:
+    """As far back as the world remembers: its prices may be forgotten sooner than a day."""
+    try:
+        return call.world.price("binance", spec.symbol, now_ms - _DAY_MS)
+    except LookupError:
+        return _price(call, spec)
 
 
 def funding_info(_call: Call) -> Answer:

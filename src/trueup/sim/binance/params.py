@@ -103,7 +103,7 @@ class Params:
         if value is None:
             return ""
         if len(value) > _MAX_CLIENT_ID:
-            raise ApiError(-4015, "Client order id length should be less than 36 chars")
+            raise ApiError(-4015, "Client order id length should not be more than 36 chars")
         if not _CLIENT_ID.match(value):
             raise illegal_characters(name, CLIENT_ID_RANGE)
         return value

@@ -154,7 +154,7 @@ def order_update(spec: InstrumentSpec, event: OrderChanged) -> dict[str, Any]:
         "b": "0",
         "a": "0",
         "m": bool(fill and fill.maker),
-        "R": order.reduce_only,
+        "R": order.reduce_only or order.close_position,
         "wt": "CONTRACT_PRICE",
         "ot": kind,
         "ps": POSITION_SIDE_NAMES[order.leg],

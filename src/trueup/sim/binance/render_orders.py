@@ -53,7 +53,7 @@ def order_state(spec: InstrumentSpec, order: Order) -> dict[str, Any]:
         "cumQuote": fixed(order.filled_notional, notional_digits(spec)),
         "timeInForce": TIME_IN_FORCE_NAMES[order.time_in_force],
         "type": kind,
-        "reduceOnly": order.reduce_only,
+        "reduceOnly": order.reduce_only or order.close_position,
         "closePosition": order.close_position,
         "side": SIDE_NAMES[order.side],
         "positionSide": POSITION_SIDE_NAMES[order.leg],
