@@ -27,10 +27,10 @@ class _Key:
 class ListenKeys:
     """The live keys of all accounts."""
 
-    def __init__(self, world: World, on_expired: Callable[[str, str], None]) -> None:
-        """`on_expired(account, key)` is called once when a key runs out or is made to."""
+    def __init__(self, world: World, on_ended: Callable[[str, str, bool], None]) -> None:
+        """`on_ended(account, key, expired)` is called once per key: `expired` unless its owner closed it."""
         self._world = world
-        self._on_expired = on_expired
+        self._on_ended = on_ended
         self._by_account: dict[str, _Key] = {}
         self._by_text: dict[str, _Key] = {}
         self._made: dict[str, int] = {}
@@ -62,7 +62,7 @@ class ListenKeys:
         key = self._by_account.get(account)
         if key is None:
             return None
-        self._forget(key)
+        self._end(key, expired=False)
         return key.text
 
     def account_of(self, text: str) -> str | None:
@@ -95,14 +95,11 @@ class ListenKeys:
             return
         self._end(key)
 
-    def _end(self, key: _Key) -> None:
-        self._forget(key)
-        self._on_expired(key.account, key.text)
-
-    def _forget(self, key: _Key) -> None:
+    def _end(self, key: _Key, *, expired: bool = True) -> None:
         self._by_text.pop(key.text, None)
         if self._by_account.get(key.account) is key:
             del self._by_account[key.account]
+        self._on_ended(key.account, key.text, expired)
 
 
 def _text(account: str, number: int) -> str:

@@ -113,7 +113,7 @@ class StreamHub:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.listen_keys = ListenKeys(world, self._expired)
+        self.listen_keys = ListenKeys(world, self._key_ended)
         self._sessions: dict[BinanceSession, None] = {}
         self._watching: dict[str, dict[BinanceSession, None]] = {}
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -225,14 +225,17 @@ class StreamHub:
         for session in tuple(sessions):
             session.close(_GOING_AWAY, "server restart")
 
-    def _expired(self, account: str, key: str) -> None:
+    def _key_ended(self, account: str, key: str, expired: bool) -> None:
+        """Silences the sessions that listen with the key, after a word if it ran out."""
         message = render.listen_key_expired(key, self.world.now_ms())
         for session in tuple(self._watching.get(account, ())):
-            if session.streams.get(key) == account:
+            if session.streams.get(key) != account:
+                continue
+            if expired:
                 session.tell(key, message["e"], message)
-                session.streams[key] = None
-                if account not in session.streams.values():
-                    self.unwatch(account, session)
+            session.streams[key] = None
+            if account not in session.streams.values():
+                self.unwatch(account, session)
 
     # prices
     def send_marks(self, session: BinanceSession, name: str, period_ms: int) -> None:
