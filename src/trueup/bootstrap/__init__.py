@@ -1,0 +1,49 @@
+"""Wires the program together: the command line's entry, and the library's.
+
+Only this package knows every room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trueup.engine.manager import PositionManager
+
+__all__ = ["main", "open_manager"]
+
+
+def main() -> None:
+    """The `trueup` command."""
+    from trueup.cli import build_app
+
+    build_app(_open_services)()
+
+
+def _open_services(settings):  # type: ignore[no-untyped-def]
+    from trueup.bootstrap.services import open_services
+
+    return open_services(settings)
+
+
+@asynccontextmanager
+async def open_manager(config: Path | str | None = None) -> AsyncIterator[PositionManager]:
+    """The library's entry: a loaded `PositionManager` over the accounts of a configuration file.
+
+    Args:
+        config: Path of a ``trueup.toml``; None: as the command finds it.
+
+    Raises:
+        ConfigurationError: The file, or a secret that it names, cannot be used.
+        StoreUnavailable: The store does not open.
+    """
+    from trueup.bootstrap.wiring import open_program
+    from trueup.config import load_settings
+
+    settings = load_settings(Path(config) if config is not None else None)
+    async with open_program(settings) as program:
+        await program.manager.load_positions_from_db()
+        yield program.manager

@@ -1,0 +1,76 @@
+"""What is true now of each account, from what the store holds: no venue is asked."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trueup.config import AccountSettings, Settings
+from trueup.engine.work import LastLook
+from trueup.model.decimals import ZERO
+from trueup.model.effects import EffectState
+from trueup.model.events import EventType
+from trueup.model.holds import HoldState
+from trueup.model.positions import Position
+from trueup.model.reports import AccountStatus
+from trueup.model.values import from_json
+from trueup.ports import Store
+
+__all__ = ["account_statuses"]
+
+
+async def account_statuses(settings: Settings, store: Store) -> tuple[AccountStatus, ...]:
+    """In the order of the configuration."""
+    states = await store.account_states()
+    return tuple([await _status(settings, account, store, states.get(account.name)) for account in settings.accounts])
+
+
+async def _status(
+    settings: Settings, account: AccountSettings, store: Store, state: tuple[str, int] | None
+) -> AccountStatus:
+    last = from_json(state[0], LastLook) if state is not None else None
+    rows = await store.positions(account=account.name)
+    effects = await store.effects(account=account.name, states=(EffectState.PENDING, EffectState.ESCALATED))
+    owner = await store.owner_of(account.name)
+    pin = await store.pin_of(account.name)
+    return AccountStatus(
+        account=account.name,
+        venue=account.venue,
+        mode=account.mode,
+        paused=await store.is_paused(account.name),
+        owner=owner.holder if owner is not None else None,
+        last_good_at_ms=last.good_at_ms if last is not None else None,
+        last_look_at_ms=last.looked_at_ms if last is not None else None,
+        error=last.error if last is not None else None,
+        identity=pin.fingerprint if pin is not None else None,
+        audit_interval_s=settings.sync.audit_interval_s,
+        effective_interval_s=settings.sync.audit_interval_s,
+        clock_skew_ms=last.clock_skew_ms if last is not None else None,
+        positions=len(rows),
+        exposure=_exposure(rows),
+        suspected=sum(1 for row in rows if row.suspected_since_ms is not None),
+        open_holds=len(await store.holds(account=account.name, states=(HoldState.OPEN, HoldState.APPROVED))),
+        quarantined=last.quarantined if last is not None else 0,
+        orphans=last.orphans if last is not None else 0,
+        unprotected=last.unprotected if last is not None else 0,
+        pending_effects=len(effects),
+        failed_cleanups=sum(1 for effect in effects if effect.last_error is not None),
+        cleanup_failures_total=await store.count_events(EventType.CLEANUP_FAILED, account=account.name, since_ms=0),
+        drift=last.drift if last is not None else (),
+    )
+
+
+def _exposure(rows: list[Position]) -> tuple[tuple[str, Decimal], ...]:
+    """By settle coin at the last price seen (else the entry price); inverse contracts in their quote units."""
+    totals: dict[str, Decimal] = {}
+    for row in rows:
+        base_quote, _, tail = row.symbol.partition(":")
+        base, _, quote = base_quote.partition("/")
+        settle = tail.partition("-")[0]
+        size = row.contract_size if row.contract_size is not None else Decimal(1)
+        price = row.current_price or row.entry_price
+        if settle and settle == base:
+            totals[quote] = totals.get(quote, ZERO) + row.quantity * size
+        elif price is not None:
+            asset = settle or "?"
+            totals[asset] = totals.get(asset, ZERO) + row.quantity * size * price
+    return tuple(totals.items())

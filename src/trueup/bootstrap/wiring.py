@@ -1,0 +1,124 @@
+"""From settings to a running program: store, venues, engine. The only place that knows them all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trueup.bootstrap.clock import SystemClock
+from trueup.core.cases import AdoptionPolicy, Policy
+from trueup.engine.manager import PositionManager
+from trueup.engine.runner import Runner
+from trueup.engine.settings import AccountPlan, Timing
+from trueup.engine.work import AccountWork
+from trueup.store import open_store
+from trueup.venues import open_venue
+
+if TYPE_CHECKING:
+    from trueup.config import AccountSettings, Settings
+    from trueup.ports import Clock, Store, Venue
+
+__all__ = ["Program", "account_plan", "open_program", "timing_of"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything wired together, for as long as it is open."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    venues: dict[str, Venue]
+    runners: dict[str, Runner]
+    manager: PositionManager
+    timing: Timing
+    holder: str
+
+
+def account_plan(settings: Settings, account: AccountSettings) -> AccountPlan:
+    """The engine's view of one account's configuration."""
+    sync, protection = settings.sync, settings.protection
+    policy = Policy(
+        adoption=AdoptionPolicy(what=account.adopt.value, after_ms=_ms(account.adopt_after_s)),
+        new_row_grace_ms=_ms(sync.new_row_grace_s),
+        confirm_after_ms=_ms(sync.confirm_after_s),
+        confirm_snapshots=sync.confirm_snapshots,
+    )
+    return AccountPlan(
+        name=account.name,
+        venue=account.venue,
+        mode=account.mode,
+        policy=policy,
+        mass_close_fraction=sync.mass_close_fraction,
+        mass_close_window_ms=_ms(sync.mass_close_window_s),
+        symbols=tuple(account.symbols),
+        ignore_symbols=tuple(account.ignore_symbols),
+        protect_adopted=protection.protect_adopted,
+        grace_ms=_ms(protection.grace_s),
+    )
+
+
+def timing_of(settings: Settings) -> Timing:
+    return Timing(audit_interval_s=settings.sync.audit_interval_s, orders_every=settings.sync.orders_every)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _holder() -> str:
+    """Names this process among those that may own an account; the tail tells a later process of the same number apart."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def open_program(settings: Settings, accounts: Iterable[str] | None = None) -> AsyncIterator[Program]:
+    """Opens the store and the venues of these accounts (None: all; empty: the store alone).
+
+    Raises:
+        ConfigurationError: A secret is missing, or the store's schema is not this program's.
+        StoreUnavailable: The store does not open.
+    """
+    names = settings.account_names if accounts is None else tuple(accounts)
+    clock, timing, holder = SystemClock(), timing_of(settings), _holder()
+    async with AsyncExitStack() as stack:
+        venues = {name: _open_venue(settings, settings.account(name), clock) for name in names}
+        for venue in venues.values():
+            stack.push_async_callback(venue.aclose)
+        store = open_store(settings.store_url().reveal())
+        stack.push_async_callback(store.aclose)
+        await store.open()
+        runners = {}
+        for name, venue in venues.items():
+            work = AccountWork(account_plan(settings, settings.account(name)), timing, venue, store, clock)
+            runners[name] = Runner(work, timing, store, clock, holder)
+        manager = PositionManager(runners.values(), store, clock)
+        yield Program(
+            settings=settings,
+            store=store,
+            clock=clock,
+            venues=venues,
+            runners=runners,
+            manager=manager,
+            timing=timing,
+            holder=holder,
+        )
+
+
+def _open_venue(settings: Settings, account: AccountSettings, clock: Clock) -> Venue:
+    proxy = settings.secret(account.name, "proxy").reveal() if account.proxy is not None else None
+    return open_venue(
+        account=account.name,
+        venue=account.venue,
+        api_key=settings.secret(account.name, "api_key").reveal(),
+        api_secret=settings.secret(account.name, "api_secret").reveal(),
+        rest_url=account.rest_url,
+        ws_url=account.ws_url,
+        proxy=proxy,
+        clock=clock,
+    )

@@ -1,0 +1,145 @@
+"""The positions that a bot works with: committed rows in memory, kept true by the same passes that the daemon runs.
+
+1. `positions` is derived from committed rows and from nothing else; no caller can put anything into it.
+2. A position that closes leaves `positions`, the count, the exposure and its trailing stop, whoever noticed the close.
+3. Walking positions for protection never touches one that is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trueup.core.review import is_covered
+from trueup.engine.cache import PositionCache, exposure_of
+from trueup.engine.runner import Act, Runner
+from trueup.engine.trailing import SmartTrailingStopManager
+from trueup.model.changes import ChangeSet
+from trueup.model.errors import ConfigurationError, NotOwner, Unobserved
+from trueup.model.events import EventType, NewEvent, Severity
+from trueup.model.positions import Position, PositionKey
+from trueup.model.reports import AccountReport
+
+if TYPE_CHECKING:
+    from trueup.ports import Clock, Owner, Store
+
+__all__ = ["PositionManager"]
+
+_log = structlog.get_logger("trueup.positions")
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+class PositionManager:
+    """Open positions of all accounts. Built by `trueup.open_manager`."""
+
+    def __init__(self, runners: Iterable[Runner], store: Store, clock: Clock) -> None:
+        self._runners = {runner.account: runner for runner in runners}
+        self._store = store
+        self._clock = clock
+        self._cache = PositionCache()
+        self._trailing = {account: SmartTrailingStopManager(account) for account in self._runners}
+
+    @property
+    def positions(self) -> Mapping[PositionKey, Position]:
+        """Read-only, keyed by ``(account, symbol, side)``; a bare symbol is accepted where it is unique."""
+        return self._cache
+
+    @property
+    def position_count(self) -> int:
+        return len(self._cache)
+
+    @property
+    def total_exposure(self) -> Decimal:
+        """At entry prices, in quote units."""
+        return exposure_of(self._cache.values())
+
+    @property
+    def trailing_managers(self) -> Mapping[str, SmartTrailingStopManager]:
+        """By account."""
+        return MappingProxyType(self._trailing)
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        return tuple(self._runners)
+
+    async def load_positions_from_db(self) -> int:
+        """Makes memory equal to the committed active rows of every account; returns how many there are."""
+        for account in self._runners:
+            await self.reload(account)
+        _log.info("positions.loaded", count=self.position_count)
+        return self.position_count
+
+    async def tell_loaded(self, owner: Owner) -> None:
+        """The audit log's POSITIONS_LOADED of one account."""
+        rows = [row for row in self._cache.values() if row.account == owner.account]
+        now = self._clock.now_ms()
+        data: dict[str, object] = {"count": len(rows), "total_exposure": format(exposure_of(rows), "f")}
+        event = NewEvent(
+            type=EventType.POSITIONS_LOADED, severity=Severity.INFO, account=owner.account, at_ms=now, data=data
+        )
+        await self._store.commit(owner, ChangeSet(account=owner.account, now_ms=now, events=(event,)))
+
+    async def reload(self, account: str) -> None:
+        """Derives one account's part of memory from its committed rows; what is gone is no longer monitored."""
+        book = await self._store.active(account)
+        gone = self._cache.replace_account(account, book.positions)
+        trailing = self._trailing[account]
+        for row in gone:
+            await trailing.on_position_closed(row.key, row.realized_pnl)
+        trailing.restore(book.positions)
+
+    async def sync_exchange_positions(
+        self, account: str, *, progress: Callable[[str], None] = _silent
+    ) -> AccountReport:
+        """One complete pass over an account, then memory is derived from what was committed.
+
+        Raises:
+            ConfigurationError: No such account.
+        """
+        answer = await self._runner(account).act(Act(kind="sync"), progress)
+        await self.reload(account)
+        if answer.report is None:
+            raise NotOwner(f"account {account!r}: its owner answered without a report; look at its log")
+        return answer.report
+
+    async def check_positions_protection(self) -> dict[PositionKey, bool | None]:
+        """Whether each open position has live stops for its full quantity; None where its orders could not be read.
+
+        Positions may leave `positions` while this waits for a venue: such a one is not checked, and not in the result.
+        """
+        checked: dict[PositionKey, bool | None] = {}
+        for key in list(self._cache):
+            if key not in self._cache:
+                continue
+            covered = await self._covered(key)
+            row = self._cache.get(key)
+            if row is None:
+                continue
+            checked[key] = covered
+            if covered is False:
+                _log.warning("position.unprotected", account=key.account, symbol=key.symbol, side=key.side.value)
+        return {key: covered for key, covered in checked.items() if key in self._cache}
+
+    async def _covered(self, key: PositionKey) -> bool | None:
+        try:
+            orders = await self._runner(key.account).work.venue.open_orders(key.symbol)
+        except Unobserved as error:
+            _log.warning("position.protection_unknown", account=key.account, symbol=key.symbol, problem=str(error))
+            return None
+        row = self._cache.get(key)
+        return is_covered(orders.orders, key, row.quantity) if row is not None else None
+
+    def _runner(self, account: str) -> Runner:
+        runner = self._runners.get(account)
+        if runner is None:
+            raise ConfigurationError(
+                f"account {account!r}: not in the configuration, which has {', '.join(self._runners)}"
+            )
+        return runner

@@ -1,0 +1,102 @@
+"""The daemon's loops: per account, hold the lease, audit, carry effects out, serve requests; none stops another.
+
+1. An account's failure is logged, shown by `status` and tried again; it ends neither its own loop nor another's.
+2. Between audits, effects that are due are carried out and other commands' requests are served.
+3. A stop is clean at any instant: what was committed stands, what was not is decided again at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trueup.engine.lease import holding
+from trueup.engine.manager import PositionManager
+from trueup.engine.runner import Runner
+from trueup.engine.work import PassOptions
+from trueup.model.errors import NotOwner, StoreUnavailable, TrueupError
+
+if TYPE_CHECKING:
+    from trueup.engine.settings import Timing
+    from trueup.model.reports import AccountReport
+    from trueup.ports import Clock, Owner, Store
+
+__all__ = ["Supervisor"]
+
+_log = structlog.get_logger("trueup.engine")
+
+_TICK_S = 0.25
+_RETRY_S = 2.0
+
+
+class Supervisor:
+    """Runs every account until cancelled."""
+
+    def __init__(
+        self,
+        manager: PositionManager,
+        runners: tuple[Runner, ...],
+        timing: Timing,
+        store: Store,
+        clock: Clock,
+        holder: str,
+        *,
+        on_report: Callable[[AccountReport], None] = lambda _: None,
+    ) -> None:
+        self._manager = manager
+        self._runners = runners
+        self._timing = timing
+        self._store = store
+        self._clock = clock
+        self._holder = holder
+        self._on_report = on_report
+
+    async def run(self) -> None:
+        """Until cancelled; leases are given back on the way out."""
+        async with asyncio.TaskGroup() as group:
+            for runner in self._runners:
+                group.create_task(self._keep(runner), name=f"account {runner.account}")
+
+    async def _keep(self, runner: Runner) -> None:
+        """Holds the account and works on it; whatever ends that, begins again. The loop's single handler."""
+        while True:
+            try:
+                async with holding(
+                    self._store, self._clock, runner.account, self._holder, self._timing.lease_s
+                ) as owner:
+                    _log.info("account.owned", account=runner.account, epoch=owner.epoch)
+                    await self._manager.reload(runner.account)
+                    await self._manager.tell_loaded(owner)
+                    await self._work(runner, owner)
+            except NotOwner as error:
+                _log.warning("account.not_owned", account=runner.account, problem=str(error))
+            except TrueupError as error:
+                _log.error("account.failed", account=runner.account, problem=str(error))
+            except Exception:
+                _log.exception("account.unexpected_failure", account=runner.account)
+            await self._clock.sleep(_RETRY_S)
+
+    async def _work(self, runner: Runner, owner: Owner) -> None:
+        next_audit = self._clock.monotonic_s()
+        while True:
+            if self._clock.monotonic_s() >= next_audit:
+                next_audit = self._clock.monotonic_s() + self._timing.audit_interval_s
+                await self._audit(runner, owner)
+            for request in await self._store.take_requests(owner):
+                await runner.serve(owner, request)
+                await self._manager.reload(runner.account)
+            await self._clock.sleep(min(_TICK_S, max(0.0, next_audit - self._clock.monotonic_s())))
+
+    async def _audit(self, runner: Runner, owner: Owner) -> None:
+        options = PassOptions(confirm=False, announce=False, due_effects_only=True)
+        try:
+            report = await runner.work.run_pass(owner, options, lambda _: None)
+        except StoreUnavailable as error:
+            _log.error("account.store_unavailable", account=runner.account, problem=str(error))
+            return
+        self._on_report(report)
+        await self._manager.reload(runner.account)
+        _log.info("account.audited", account=runner.account, observed=report.observed, drift=report.has_drift)
