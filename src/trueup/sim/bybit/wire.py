@@ -3,6 +3,7 @@
 1. An answer that reached the trading service is HTTP 200 with retCode, retMsg, result, retExtInfo and time; the
    exceptions are 401 (no authentication), 403 (address limit) and 404 (no such path).
 2. Nothing that a client sends raises; what raises is a defect.
+3. An action is on the present, whatever earlier instant readers are shown.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ class BybitWire:
             raise ApiError(10017, "Route not found.", status=404)
         account = self._admit(route, request, now_ms, headers) if route.private else None
         params = Params.of_body(request.body) if request.method == "POST" else Params.of_query(request.query)
-        return route.handler(Call(self._world, self._memory, params, account, now_ms))
+        call = Call(self._world, self._memory, params, account, now_ms)
+        if not route.writes:
+            return route.handler(call)
+        with self._world.reading_at(None):
+            return route.handler(call)
 
     def _admit(self, route: Route, request: WireRequest, now_ms: int, headers: dict[str, str]) -> AccountSpec:
         """Who asks, when it may ask and may ask again so soon."""
