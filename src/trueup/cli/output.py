@@ -1,0 +1,153 @@
+"""Where results, notes and progress go: results to stdout, everything else to stderr.
+
+1. Colours only on a terminal, never with NO_COLOR; a pipe gets plain lines without anything left out.
+2. A reader that went away (`| head`) ends the output quietly and changes no exit code.
+3. Progress is shown on a terminal only, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
+
+from trueup.cli.text import Line, Style, line, paragraph
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+__all__ = ["Output"]
+
+_COLOURS = {
+    Style.PLAIN: "",
+    Style.STRONG: "bold",
+    Style.DIM: "dim",
+    Style.GOOD: "green",
+    Style.WARN: "yellow",
+    Style.BAD: "bold red",
+}
+
+
+class Output:
+    """The process's standard streams, for one command."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")  # a terminal that cannot show a dash gets a question mark
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads stdout."""
+        return _is_terminal(sys.stdout)
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where stdout is none."""
+        return self._console.width if self.is_terminal else None
+
+    @cached_property
+    def _console(self) -> Console:
+        return _console(sys.stdout)
+
+    def json(self, value: object, *, one_line: bool = False) -> None:
+        """One JSON document; `one_line` for streams of objects."""
+        self.text(json.dumps(value, indent=None if one_line else 2, ensure_ascii=True))
+
+    def text(self, text: str) -> None:
+        """A line (or several) of result, as it is, at once."""
+        self._write(text + "\n")
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """A screen, or a part of one."""
+        if not self.is_terminal:
+            self._write("".join(f"{row.plain}\n" for row in lines))
+            return
+        with self._console.capture() as captured:
+            for row in lines:
+                self._console.print(_markup(row), soft_wrap=True)
+        self._write(captured.get())
+
+    def note(self, text: str, style: Style = Style.DIM) -> None:
+        """A remark for the person, on stderr."""
+        self._to_stderr([line((row, style)) for row in text.splitlines()])
+
+    def error(self, text: str) -> None:
+        """Why the command failed, on stderr."""
+        width = _console(sys.stderr).width if _is_terminal(sys.stderr) else None
+        self._to_stderr(paragraph(text, width, first=line(("error: ", Style.BAD)), indent=2))
+
+    @contextmanager
+    def working(self, first: str) -> Iterator[Callable[[str], None]]:
+        """Shows what goes on, on a terminal's stderr; yields the function that changes the line."""
+        if not _is_terminal(sys.stderr):
+            yield lambda text: None
+            return
+        from rich.text import Text
+
+        with _console(sys.stderr).status(Text(first)) as status:
+            yield lambda text: status.update(Text(text))
+
+    @contextmanager
+    def fullscreen(self) -> Iterator[Callable[[list[Line]], None]]:
+        """A screen of its own that is drawn again and again; yields the function that draws it."""
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(console=self._console, screen=True, auto_refresh=False) as live:
+
+            def draw(lines: list[Line]) -> None:
+                live.update(Text("\n").join(_markup(row) for row in lines), refresh=True)
+
+            yield draw
+
+    def _to_stderr(self, lines: Iterable[Line]) -> None:
+        try:
+            if _is_terminal(sys.stderr):
+                console = _console(sys.stderr)
+                for row in lines:
+                    console.print(_markup(row), soft_wrap=True)
+            else:
+                sys.stderr.write("".join(f"{row.plain}\n" for row in lines))
+                sys.stderr.flush()
+        except BrokenPipeError:
+            _silence(sys.stderr)
+
+    def _write(self, text: str) -> None:
+        if self.closed:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.closed = True
+            _silence(sys.stdout)
+
+
+def _silence(stream: TextIO) -> None:
+    """Whatever is still written there (at exit, too) goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def _markup(row: Line) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*((text, _COLOURS[style]) for text, style in row.spans if text), no_wrap=False)

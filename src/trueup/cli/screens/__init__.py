@@ -1,0 +1,1 @@
+"""What people see: each module turns one kind of result into lines, purely."""

@@ -1,0 +1,184 @@
+"""What is true now, account by account, what is not in order, and the command to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from trueup.cli.screens.positions import amounts_text
+from trueup.cli.table import Column, table
+from trueup.cli.text import (
+    BLANK,
+    UNKNOWN,
+    Line,
+    Span,
+    Style,
+    age,
+    clock_text,
+    duration,
+    line,
+    moment,
+    paragraph,
+    plural,
+)
+from trueup.model.holds import Hold, HoldState
+from trueup.model.positions import AccountMode
+from trueup.model.reports import AccountStatus
+
+__all__ = ["next_command", "status_screen"]
+
+_SKEW_WORTH_TELLING_MS = 500
+
+
+def status_screen(
+    accounts: Sequence[AccountStatus], holds: Sequence[Hold], *, now_ms: int, width: int | None
+) -> list[Line]:
+    """The first screen: verdict, table, findings, next command."""
+    if not accounts:
+        return paragraph("No account is configured: add an [[accounts]] section to trueup.toml.", width)
+    lines = [_verdict(accounts), BLANK, *_table(accounts, now_ms, width)]
+    room = max(len(account.account) for account in accounts)
+    findings = [finding for account in accounts for finding in _findings(account, room, now_ms, width)]
+    if findings:
+        lines += [BLANK, *findings]
+    command, why = next_command(accounts, holds)
+    lines.append(BLANK)
+    if command is None:
+        return [*lines, line((why, Style.DIM))]
+    return lines + paragraph(why, width, first=line(("Next: ", Style.STRONG), command, "  "), indent=6, style=Style.DIM)
+
+
+def _state(account: AccountStatus) -> Span:
+    if account.error is not None:
+        return ("not observed", Style.BAD)
+    if account.unprotected:
+        return ("unprotected", Style.BAD)
+    if account.last_good_at_ms is None:
+        return ("never looked", Style.WARN)
+    if account.open_holds:
+        return ("waits for you", Style.WARN)
+    if account.paused:
+        return ("paused", Style.WARN)
+    return ("drift", Style.WARN) if _differs(account) else ("true", Style.GOOD)
+
+
+def _differs(account: AccountStatus) -> bool:
+    return bool(account.drift or account.suspected or account.quarantined or account.orphans or account.pending_effects)
+
+
+def _verdict(accounts: Sequence[AccountStatus]) -> Line:
+    true = sum(1 for account in accounts if _state(account)[0] == "true")
+    if true == len(accounts):
+        what = "of the account" if true == 1 else f"of all {true} accounts"
+        return line((f"The book {what} equals the venue.", Style.GOOD))
+    if len(accounts) == 1:
+        return line((f"The book is not known to equal the venue: {_state(accounts[0])[0]}.", Style.WARN))
+    return line((f"The book equals the venue for {true} of {len(accounts)} accounts.", Style.WARN))
+
+
+def _table(accounts: Sequence[AccountStatus], now_ms: int, width: int | None) -> list[Line]:
+    def look(account: AccountStatus, *, short: bool) -> str:
+        at_ms = account.last_good_at_ms
+        if at_ms is None:
+            return "never"
+        return age(at_ms, now_ms) if short else moment(at_ms, now_ms)
+
+    columns = [
+        Column("Account", [(account.account, Style.STRONG) for account in accounts]),
+        Column("Venue", [account.venue for account in accounts], drop=5),
+        Column("Mode", [account.mode.value for account in accounts], drop=4),
+        Column("State", [_state(account) for account in accounts]),
+        Column(
+            "Last good look",
+            [look(account, short=False) for account in accounts],
+            short=[look(account, short=True) for account in accounts],
+            drop=1,
+        ),
+        Column("Every", [_interval(account) for account in accounts], drop=6),
+        Column("Open", [str(account.positions) for account in accounts], right=True, drop=2),
+        Column("Exposure", [amounts_text(account.exposure) for account in accounts], right=True, drop=3),
+        Column("Run by", [_owner(account) for account in accounts], drop=7),
+    ]
+    return table(columns, width)
+
+
+def _interval(account: AccountStatus) -> str:
+    return duration(account.effective_interval_s) if account.owner is not None else UNKNOWN
+
+
+def _owner(account: AccountStatus) -> Span:
+    if account.owner is None:
+        return ("nobody", Style.DIM)
+    streams = "" if account.streams == "none" else f", streams {account.streams}"
+    return (f"{account.owner}{streams}", Style.PLAIN)
+
+
+def _findings(account: AccountStatus, room: int, now_ms: int, width: int | None) -> list[Line]:
+    lines: list[Line] = []
+    for text, style in _finding_texts(account, now_ms):
+        first = line("  ", (account.account.ljust(room), style), "  ")
+        lines += paragraph(text, width, first=first, indent=room + 4)
+    return lines
+
+
+def _finding_texts(account: AccountStatus, now_ms: int) -> Iterable[Span]:
+    if account.error is not None:
+        at = account.last_look_at_ms
+        when = f" (looked {age(at, now_ms)}, {clock_text(at, now_ms)})" if at is not None else ""
+        yield (f"not observed{when}: {account.error}", Style.BAD)
+    if account.unprotected:
+        yield (f"{plural(account.unprotected, 'open position')} without a live stop", Style.BAD)
+    if account.open_holds:
+        yield (f"{plural(account.open_holds, 'decision')} {_wait(account.open_holds)} for you", Style.WARN)
+    yield from ((text, Style.WARN) for text in account.drift)
+    if account.suspected:
+        yield (f"{account.suspected} suspected: gone from the venue, not proven closed", Style.WARN)
+    if account.quarantined:
+        yield (f"{plural(account.quarantined, 'unreadable row')}: nothing is called gone meanwhile", Style.WARN)
+    if account.orphans:
+        yield (f"{plural(account.orphans, 'orphan stop')} on the venue", Style.WARN)
+    if account.pending_effects:
+        yield (f"{plural(account.pending_effects, 'effect')} not carried out yet", Style.WARN)
+    if account.failed_cleanups:
+        total = account.cleanup_failures_total
+        yield (f"{plural(account.failed_cleanups, 'cancel')} failed so far, {total} failures in all", Style.BAD)
+    if account.paused:
+        yield ("paused: it is looked at, and nothing is written", Style.WARN)
+    if account.effective_interval_s > account.audit_interval_s and account.owner is not None:
+        wanted, real = duration(account.audit_interval_s), duration(account.effective_interval_s)
+        yield (f"looked at every {real} instead of {wanted}: the venue's request limits allow no more", Style.WARN)
+    if account.clock_skew_ms is not None and abs(account.clock_skew_ms) >= _SKEW_WORTH_TELLING_MS:
+        yield (f"this machine's clock is {abs(account.clock_skew_ms)} ms {_ahead(account.clock_skew_ms)}", Style.WARN)
+
+
+def _wait(count: int) -> str:
+    return "waits" if count == 1 else "wait"
+
+
+def _ahead(skew_ms: int) -> str:
+    """`skew_ms` is venue time less ours."""
+    return "behind the venue's (it is corrected for)" if skew_ms > 0 else "ahead of the venue's (it is corrected for)"
+
+
+def next_command(accounts: Sequence[AccountStatus], holds: Sequence[Hold]) -> tuple[str | None, str]:
+    """The one command that helps most now and why; None: nothing needs doing."""
+    waiting = [hold for hold in holds if hold.state is HoldState.OPEN]
+    if any(account.error is not None for account in accounts):
+        return "trueup doctor", "says what keeps the venue from being observed"
+    if len(waiting) == 1:
+        return f"trueup approve {waiting[0].hold_id}", f"or trueup reject {waiting[0].hold_id}; trueup holds shows why"
+    if waiting or any(account.open_holds for account in accounts):
+        return "trueup holds", "shows the decisions that wait for you"
+    if any(account.last_good_at_ms is None for account in accounts):
+        return "trueup sync", "looks at the venue for the first time"
+    if any(account.unprotected or account.quarantined for account in accounts):
+        return "trueup sync", "lists the positions and rows in question"
+    paused = next((account for account in accounts if account.paused), None)
+    if paused is not None:
+        return f"trueup resume {paused.account}", "lets trueup write again"
+    if any(_differs(account) for account in accounts):
+        if any(_differs(account) and account.mode is AccountMode.OBSERVE for account in accounts):
+            return "trueup sync", 'lists the differences; mode = "sync" lets trueup repair them'
+        return "trueup sync", "repairs what can be proven, and carries out what is left"
+    if not any(account.owner is not None for account in accounts):
+        return "trueup run", "keeps it so"
+    return None, "Nothing needs doing."
