@@ -109,7 +109,7 @@ class BybitVenue(VenueBase):
             page = (await self._ask(endpoint, asked, reader, page_source)).result
             if page.category not in (None, "", params.get("category", page.category)):
                 raise Unobserved(page_source, f"asked for {params['category']}, answered for {page.category}")
-            return page.list, page.next_page_cursor
+            return page.rows, page.next_page_cursor
 
         return await all_pages(read, source)
 
@@ -293,7 +293,7 @@ class BybitVenue(VenueBase):
         params = {"category": instrument.category, "symbol": instrument.venue_symbol, "orderId": order_id}
         for endpoint in ("privateGetV5OrderRealtime", "privateGetV5OrderHistory"):
             answer = await self._ask(endpoint, params, wire.ORDERS, f"{source} {order_id}")
-            for row in answer.result.list:
+            for row in answer.result.rows:
                 if row.order_id == order_id and row.symbol == instrument.venue_symbol:
                     return exact(source, order_record, row, instrument.symbol)
         return None
@@ -328,7 +328,7 @@ class BybitVenue(VenueBase):
         """A symbol's rows are listed even while it is flat, one with index 0 or one for each leg."""
         source = "bybit position mode"
         params = {"category": LINEAR, "symbol": "BTCUSDT"}
-        rows = (await self._ask("privateGetV5PositionList", params, wire.POSITIONS, source)).result.list
+        rows = (await self._ask("privateGetV5PositionList", params, wire.POSITIONS, source)).result.rows
         legs = [exact(source, leg_of, row.position_idx, "positionIdx") for row in rows]
         return None if not legs else any(leg is not None for leg in legs)
 
@@ -337,7 +337,7 @@ class BybitVenue(VenueBase):
         source = "bybit wallet (second surface)"
         as_of_ms = await self._began()
         params = {"accountType": "UNIFIED"}
-        wallets = (await self._ask("privateGetV5AccountWalletBalance", params, wire.WALLET, source)).result.list
+        wallets = (await self._ask("privateGetV5AccountWalletBalance", params, wire.WALLET, source)).result.rows
         margins = [
             exact(source, optional_decimal, coin.total_position_im, f"totalPositionIM of {coin.coin}")
             for wallet in wallets

@@ -40,7 +40,7 @@ class _Row(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    list: list[T]
+    rows: list[T] = msgspec.field(name="list")
     next_page_cursor: str | None = msgspec.field(name="nextPageCursor", default=None)
     category: str | None = None
 
