@@ -29,7 +29,7 @@ class FaultKind(StrEnum):
     """What goes wrong. Requests first, then streams, then what happens once."""
 
     HTTP_ERROR = "http_error"
-    """Answered `status` with `body`; nothing is carried out."""
+    """Answered `status` with `body` (else 503 in the venue's words); nothing is carried out."""
     RATE_LIMIT = "rate_limit"
     """Answered as the venue answers too many requests (429 with Retry-After; retCode 10006)."""
     BANNED = "banned"
@@ -53,7 +53,7 @@ class FaultKind(StrEnum):
     DISCONNECT = "disconnect"
     """The connection is closed, nothing is carried out."""
     ANSWER_LOST = "answer_lost"
-    """Carried out, and then the connection closes, hangs, or a 503 is answered (`then`)."""
+    """Carried out, and then the connection closes, hangs, or "outcome unknown" is answered (`then`: error)."""
     STALE = "stale"
     """Answered from the state of `lag_ms` ago (GET only): stale snapshots, lagging history or order lists."""
 

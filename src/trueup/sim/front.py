@@ -18,6 +18,7 @@ from typing import Any
 from trueup.sim.faults import Fault, FaultKind, FaultPlan, Planned
 from trueup.sim.wire import StreamRefused, StreamSession, Wire, WireRequest, WireResponse, venue_of
 from trueup.sim.world import SkewedClock, World
+from trueup.sim.world.events import StreamsCut, WorldEvent
 
 WIRES = ("trueup.sim.binance", "trueup.sim.bybit")
 _REFUSING = (
@@ -67,6 +68,14 @@ class Front:
         self.wires: dict[str, Wire] = {wire.venue: wire for wire in (build_wires(world) if wires is None else wires)}
         self.faults = FaultPlan(fault_seed)
         self.gates: list[StreamGate] = []
+        world.subscribe(self._hear)
+
+    def _hear(self, event: WorldEvent) -> None:
+        """Closes the sessions that somebody wants cut, whatever their wire does about it."""
+        if isinstance(event, StreamsCut):
+            for gate in self.gates:
+                if event.account in (None, gate.session.account):
+                    gate.session.close(1008, "disconnected by the venue")
 
     def add_fault(self, fault: Fault) -> Planned:
         """Puts a fault into the plan, and sees to those that happen by themselves."""
@@ -124,7 +133,26 @@ class Front:
                 response = wire.handle(request)
         else:
             response = wire.handle(request)
-        return _spoiled(response, admission.faults)
+        return self._spoiled(request, response, admission.faults)
+
+    def _spoiled(self, request: WireRequest, response: WireResponse, faults: Sequence[Fault]) -> Outcome:
+        """What a client gets of an answer that the venue gave."""
+        wait_ms = sum(f.delay_ms for f in faults if f.kind is FaultKind.SLOW and f.when == "after")
+        drip_ms = sum(f.delay_ms for f in faults if f.kind is FaultKind.SLOW and f.when == "drip")
+        for fault in faults:
+            if fault.kind is FaultKind.ANSWER_LOST:
+                if fault.then != "error":
+                    return Outcome(disconnect=fault.then == "disconnect", hang=fault.then == "hang", wait_ms=wait_ms)
+                response = _refusal(fault, request.path, self.world.now_ms())
+            elif fault.kind is FaultKind.HTML:
+                body = fault.body.encode() if fault.body is not None else _HTML
+                response = WireResponse(fault.status or 200, body, {"Content-Type": "text/html"})
+            elif fault.kind is FaultKind.TRUNCATED:
+                half = response.body[: len(response.body) // 2]
+                response = WireResponse(response.status, half, response.headers)
+            elif fault.kind in (FaultKind.EMPTY, FaultKind.DROP_FIELD, FaultKind.SET_FIELD):
+                response = WireResponse(response.status, _edited(response.body, fault), response.headers)
+        return Outcome(response, wait_ms=wait_ms, drip_ms=drip_ms)
 
     def handle(self, request: WireRequest) -> Outcome:
         """`admit` and `answer` in one, for callers that let no time pass between them."""
@@ -244,12 +272,17 @@ def _refused(fault: Fault, path: str, now_ms: int) -> Outcome:
         return Outcome(hang=True)
     if fault.kind is FaultKind.DISCONNECT:
         return Outcome(disconnect=True)
+    return Outcome(_refusal(fault, path, now_ms))
+
+
+def _refusal(fault: Fault, path: str, now_ms: int) -> WireResponse:
+    """The venue's words, or those that the fault brings."""
     status, body, headers = _refusal_of(fault, path, now_ms)
     if fault.status is not None:
         status = fault.status
     if fault.body is not None:
         body = fault.body.encode()
-    return Outcome(WireResponse(status, body, headers))
+    return WireResponse(status, body, headers)
 
 
 def _refusal_of(fault: Fault, path: str, now_ms: int) -> tuple[int, bytes, dict[str, str]]:
@@ -257,8 +290,13 @@ def _refusal_of(fault: Fault, path: str, now_ms: int) -> tuple[int, bytes, dict[
     bybit = venue_of(path) == "bybit"
     headers = {"Content-Type": "application/json"}
     if fault.kind is FaultKind.HTTP_ERROR:
-        text = {"code": -1007, "msg": "Unknown error, please check your request or try again later."}
-        return 503, b"" if bybit else json.dumps(text).encode(), headers
+        text = b'{"code":-1008,"msg":"Server is currently overloaded with other requests. Please try again."}'
+        return 503, b"" if bybit else text, headers
+    if fault.kind is FaultKind.ANSWER_LOST:
+        if bybit:
+            return 200, _bybit_error(10000, "Server Timeout", now_ms), headers
+        text = b'{"code":-1007,"msg":"Timeout waiting for response from backend server. Execution status unknown."}'
+        return 503, text, headers
     if fault.kind is FaultKind.MAINTENANCE:
         if bybit:
             return 200, _bybit_error(10016, "Service is restarting, please try again later.", now_ms), headers
@@ -283,27 +321,6 @@ def _refusal_of(fault: Fault, path: str, now_ms: int) -> tuple[int, bytes, dict[
 def _bybit_error(code: int, text: str, now_ms: int) -> bytes:
     envelope = {"retCode": code, "retMsg": text, "result": {}, "retExtInfo": {}, "time": now_ms}
     return json.dumps(envelope).encode()
-
-
-def _spoiled(response: WireResponse, faults: Sequence[Fault]) -> Outcome:
-    """What a client gets of an answer that the venue gave."""
-    wait_ms = sum(f.delay_ms for f in faults if f.kind is FaultKind.SLOW and f.when == "after")
-    drip_ms = sum(f.delay_ms for f in faults if f.kind is FaultKind.SLOW and f.when == "drip")
-    for fault in faults:
-        if fault.kind is FaultKind.ANSWER_LOST:
-            if fault.then != "error":
-                return Outcome(disconnect=fault.then == "disconnect", hang=fault.then == "hang", wait_ms=wait_ms)
-            text = fault.body or "Unknown error, please check your request or try again later."
-            response = WireResponse(fault.status or 503, text.encode(), {"Content-Type": "text/plain"})
-        elif fault.kind is FaultKind.HTML:
-            body = fault.body.encode() if fault.body is not None else _HTML
-            response = WireResponse(fault.status or 200, body, {"Content-Type": "text/html"})
-        elif fault.kind is FaultKind.TRUNCATED:
-            half = response.body[: len(response.body) // 2]
-            response = WireResponse(response.status, half, response.headers)
-        elif fault.kind in (FaultKind.EMPTY, FaultKind.DROP_FIELD, FaultKind.SET_FIELD):
-            response = WireResponse(response.status, _edited(response.body, fault), response.headers)
-    return Outcome(response, wait_ms=wait_ms, drip_ms=drip_ms)
 
 
 def _edited(body: bytes, fault: Fault) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from trueup.sim.wire import StreamRefused, StreamSession, WireRequest, WireResponse
 from trueup.sim.world import World
-from trueup.sim.world.events import AccountChanged, ListenKeysExpired, StreamsCut, WorldEvent
+from trueup.sim.world.events import AccountChanged, ListenKeysExpired, WorldEvent
 from trueup.sim.world.types import Venue
 
 
@@ -38,8 +38,6 @@ class FakeSession(StreamSession):
                 self.send(json.dumps({"topic": "position", "size": str(position.quantity), "seq": position.sequence}))
         elif isinstance(event, ListenKeysExpired) and event.account in (None, self.account):
             self.send('{"e":"listenKeyExpired"}')
-        elif isinstance(event, StreamsCut) and event.account in (None, self.account):
-            self.close(1008, "cut")
 
     def receive(self, text: str) -> None:
         if text == "hello":

@@ -101,10 +101,14 @@ def test_answers_lost_after_the_action_was_carried_out(manual: Front) -> None:
         assert ask(manual, "/v5/order/open", method="POST") == expected
         assert len(manual.world.look("by").fills()) == number
     manual.add_fault(Fault(FaultKind.ANSWER_LOST, path="*/open", then="error", count=1))
-    lost = ask(manual, "/v5/order/open", method="POST").response
+    assert body_of(ask(manual, "/v5/order/open", method="POST"))["retCode"] == 10000
+    assert len(manual.world.look("by").fills()) == 3
+    manual.add_fault(Fault(FaultKind.ANSWER_LOST, path="*/open", then="error", count=1))
+    lost = ask(manual, "/fapi/v1/open", method="POST", account="bn").response
     assert lost is not None
     assert lost.status == 503
-    assert len(manual.world.look("by").fills()) == 3
+    assert json.loads(lost.body)["code"] == -1007
+    assert len(manual.world.look("bn").fills()) == 1
 
 
 def test_slowness_is_a_value(manual: Front) -> None:
@@ -286,6 +290,14 @@ def test_streams_are_cut_refused_and_forgotten(manual: Front) -> None:
     manual.open_stream("/v5/private", "")
     with pytest.raises(StreamRefused):
         manual.open_stream("/v5/private", "bad")
+
+
+def test_sessions_are_closed_when_somebody_wants_them_cut(manual: Front) -> None:
+    mine, other = (manual.open_stream("/v5/private", f"account={name}") for name in ("by", "bn"))
+    manual.world.cut_streams("by")
+    assert (mine.session.closed, other.session.closed) == (True, False)
+    manual.world.cut_streams()
+    assert other.session.closed
 
 
 def test_maintenance_refuses_requests_and_streams_and_ends(manual: Front) -> None:

@@ -17,7 +17,8 @@ from trueup.sim.world.types import Leg
 async def test_both_wires_answer_on_one_port_until_it_is_stopped(tmp_path: Path) -> None:
     file = tmp_path / "scenario.toml"
     file.write_text(
-        'seed = 3\n[[steps]]\nat_s = 0.1\ndo = "close"\naccount = "demo-binance"\nsymbol = "BTCUSDT"\n', encoding="utf-8"
+        'seed = 3\n[[steps]]\nat_s = 0.1\ndo = "close"\naccount = "demo-binance"\nsymbol = "BTCUSDT"\n',
+        encoding="utf-8",
     )
     started: asyncio.Future[VenueServer] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
