@@ -1,8 +1,9 @@
 """Orders by id in the histories of both of Binance's lists.
 
 1. An id is asked for as a regular order first, then as a conditional one.
-2. A regular market or limit order may be what a conditional one became. The parent is not named on it: it is searched by
-   `actualOrderId` in the symbol's conditional history, 28 days back from the order at most.
+2. A regular market or limit order may be what a conditional one became. It bears the parent's client id as a rule, but
+   only the parent's `actualOrderId` proves it: the parent is asked for by that client id, and else searched in the
+   symbol's conditional history, 28 days back from the order at most.
 3. "Does not exist" is an answer (the id is left out); any other failure is `Unobserved`.
 """
 
@@ -93,18 +94,22 @@ class Lookup:
             raise
 
     async def _conditional(self, order_id: str) -> OrderRecord | None:
-        try:
-            row = await self._ask("fapiPrivateGetAlgoOrder", {"algoId": order_id}, wire.ALGO_ORDER, self._source)
-        except Refused as refused:
-            if refused.code in _DOES_NOT_EXIST:
-                return None
-            raise
-        if row.symbol != self._instrument.venue_symbol:
+        row = await self._algo_order({"algoId": order_id})
+        if row is None:
             return None
         child_id = child_id_of(row)
         if child_id is not None:
             self._parents[child_id] = row
         return exact(self._source, algo_record, row, self._instrument.symbol)
+
+    async def _algo_order(self, by: Mapping[str, str | int]) -> wire.AlgoOrderRow | None:
+        try:
+            row = await self._ask("fapiPrivateGetAlgoOrder", by, wire.ALGO_ORDER, self._source)
+        except Refused as refused:
+            if refused.code in _DOES_NOT_EXIST:
+                return None
+            raise
+        return row if row.symbol == self._instrument.venue_symbol else None
 
     def _record(self, row: wire.OrderRow) -> OrderRecord:
         return exact(self._source, order_record, row, self._instrument.symbol)
@@ -117,8 +122,9 @@ class Lookup:
         return fold_parent(record, exact(self._source, algo_record, row, self._instrument.symbol))
 
     async def _parent_of(self, child: OrderRecord) -> wire.AlgoOrderRow | None:
-        """Reads the conditional history backwards from the child's time until its parent turns up."""
-        if child.at_ms is None:
+        """By client id, then backwards through the conditional history from the child's time until it turns up."""
+        await self._parent_by_client_id(child)
+        if child.order_id in self._parents or child.at_ms is None:
             return self._parents.get(child.order_id)
         newest_ms = child.at_ms + _AFTER_MS
         oldest_ms = newest_ms - _SEARCHED_WINDOWS * WINDOW_MS
@@ -128,6 +134,14 @@ class Lookup:
             await self._read_parents(start_ms, end_ms)
             end_ms = self._unread_before_ms = start_ms - 1
         return self._parents.get(child.order_id)
+
+    async def _parent_by_client_id(self, child: OrderRecord) -> None:
+        if child.order_id in self._parents or child.client_order_id is None:
+            return
+        row = await self._algo_order({"clientAlgoId": child.client_order_id})
+        child_id = None if row is None else child_id_of(row)
+        if row is not None and child_id is not None:
+            self._parents[child_id] = row
 
     async def _read_parents(self, start_ms: int, end_ms: int) -> None:
         while True:

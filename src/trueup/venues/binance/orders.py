@@ -19,13 +19,16 @@ from trueup.venues.binance.rows import AlgoOrderRow, OrderRow
 from trueup.venues.wire import flag, text_or_none, time_or_none, whole
 
 __all__ = [
+    "ALGO_STATUSES",
     "KINDS",
     "STATUSES",
+    "TRIGGERS",
     "algo_open_order",
     "algo_record",
     "child_id_of",
     "fold_parent",
     "made_by",
+    "maker_of",
     "open_order",
     "order_record",
     "order_side",
@@ -63,7 +66,7 @@ ALGO_STATUSES = {
     "EXPIRED": OrderStatus.EXPIRED,
 }
 
-_TRIGGERS = {"MARK_PRICE": "mark", "CONTRACT_PRICE": "last"}
+TRIGGERS = {"MARK_PRICE": "mark", "CONTRACT_PRICE": "last"}
 _MADE_BY_VENUE = (("autoclose-", "liquidation"), ("adl_autoclose", "adl"), ("settlement_autoclose-", "settlement"))
 _MADE_BY_KIND = {
     OrderKind.STOP: "stop_loss",
@@ -92,6 +95,18 @@ def made_by(client_order_id: str | None) -> str:
     return "user"
 
 
+def maker_of(client_order_id: str | None, kind: OrderKind, side: OrderSide, leg: Side | None, *, closes: bool) -> str:
+    """Like `made_by`; a stop that can only close is its own maker ("stop_loss", …), a stop entry is its user's.
+
+    Args:
+        closes: Reduce-only or close-position; in hedge mode the exit side of the leg means the same.
+    """
+    maker = made_by(client_order_id)
+    if maker == "user" and (closes or (leg is not None and leg.exit_side is side)):
+        return _MADE_BY_KIND.get(kind, maker)
+    return maker
+
+
 def open_order(row: OrderRow, symbol: str) -> OpenOrder:
     """A row of `openOrders`; `quantity` is what is still unfilled.
 
@@ -112,7 +127,7 @@ def open_order(row: OrderRow, symbol: str) -> OpenOrder:
         close_position=whole_position,
         quantity=None if whole_position else _left(row, name),
         trigger_price=positive_or_none(row.stop_price, f"stopPrice of {name}"),
-        trigger_by=_TRIGGERS.get(row.working_type or "") if _is_conditional(row.type) else None,
+        trigger_by=TRIGGERS.get(row.working_type or "") if _is_conditional(row.type) else None,
         limit_price=positive_or_none(row.price, f"price of {name}"),
         created_at_ms=time_or_none(row.time, f"time of {name}"),
         venue_type=row.type,
@@ -145,7 +160,7 @@ def algo_open_order(row: AlgoOrderRow, symbol: str) -> OpenOrder:
         close_position=whole_position,
         quantity=None if whole_position else positive_or_none(row.quantity, f"quantity of {name}"),
         trigger_price=trigger_price,
-        trigger_by=_TRIGGERS.get(row.working_type or ""),
+        trigger_by=TRIGGERS.get(row.working_type or ""),
         limit_price=positive_or_none(row.price, f"price of {name}"),
         created_at_ms=time_or_none(row.create_time, f"createTime of {name}"),
         venue_type=own_type,
@@ -165,10 +180,7 @@ def order_record(row: OrderRow, symbol: str) -> OrderRecord:
     kind = KINDS.get(own_type, OrderKind.OTHER)
     reduce_only = flag(row.reduce_only, f"reduceOnly of {name}")
     close_position = flag(row.close_position, f"closePosition of {name}")
-    maker = made_by(client_order_id)
     leg = leg_of(row.position_side or "BOTH", f"positionSide of {name}")
-    if maker == "user" and (reduce_only or close_position or _exits(leg, side)):
-        maker = _MADE_BY_KIND.get(kind, maker)
     return OrderRecord(
         symbol=symbol,
         order_id=str(whole(row.order_id, "orderId")),
@@ -181,7 +193,7 @@ def order_record(row: OrderRow, symbol: str) -> OrderRecord:
         reduce_only=reduce_only,
         close_position=close_position,
         trigger_price=positive_or_none(row.stop_price, f"stopPrice of {name}"),
-        created_by=maker,
+        created_by=maker_of(client_order_id, kind, side, leg, closes=reduce_only or close_position),
         at_ms=time_or_none(row.update_time, f"updateTime of {name}") or time_or_none(row.time, f"time of {name}"),
     )
 
@@ -194,7 +206,6 @@ def algo_record(row: AlgoOrderRow, symbol: str) -> OrderRecord:
     """
     as_open = algo_open_order(row, symbol)
     name = f"algo order {row.algo_id}"
-    closes = as_open.reduce_only or as_open.close_position or _exits(as_open.position_side, as_open.order_side)
     return OrderRecord(
         symbol=symbol,
         order_id=as_open.order_id,
@@ -206,7 +217,13 @@ def algo_record(row: AlgoOrderRow, symbol: str) -> OrderRecord:
         reduce_only=as_open.reduce_only,
         close_position=as_open.close_position,
         trigger_price=as_open.trigger_price,
-        created_by=_MADE_BY_KIND.get(as_open.kind, "user") if closes else "user",
+        created_by=maker_of(
+            None,
+            as_open.kind,
+            as_open.order_side,
+            as_open.position_side,
+            closes=as_open.reduce_only or as_open.close_position,
+        ),
         at_ms=time_or_none(row.update_time, f"updateTime of {name}") or as_open.created_at_ms,
     )
 
@@ -240,10 +257,6 @@ def fold_parent(child: OrderRecord, parent: OrderRecord) -> OrderRecord:
 
 def _is_conditional(order_type: str | None) -> bool:
     return KINDS.get(order_type or "") in _MADE_BY_KIND
-
-
-def _exits(leg: Side | None, side: OrderSide) -> bool:
-    return leg is not None and leg.exit_side is side
 
 
 def _left(row: OrderRow, name: str) -> Decimal | None:
