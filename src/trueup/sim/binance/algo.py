@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +23,7 @@ from trueup.sim.binance.errors import (
     unknown_order,
 )
 from trueup.sim.binance.names import ALGO_TIMES_IN_FORCE, ALGO_TYPES, WORKING_TYPES
-from trueup.sim.binance.render_orders import algo_order_row, new_algo_order
+from trueup.sim.binance.render_orders import listed_algo_order, new_algo_order, queried_algo_order
 from trueup.sim.binance.windows import newest_or_first, window
 from trueup.sim.world.requests import ConditionalRequest
 from trueup.sim.world.types import (
@@ -30,6 +31,7 @@ from trueup.sim.world.types import (
     ConditionalOrder,
     ConditionalStatus,
     InstrumentSpec,
+    Order,
     OrderType,
     TimeInForce,
     TriggerBy,
@@ -176,13 +178,17 @@ def is_shown(order: ConditionalOrder, now_ms: int) -> bool:
     return age_ms <= _SHOWN_MS and not (order.status in _UNFILLED and age_ms > _UNFILLED_SHOWN_MS)
 
 
-def _row(call: Call, order: ConditionalOrder) -> dict[str, Any]:
-    child = None if order.child_order_id is None else call.view.order(order.child_order_id)
-    return algo_order_row(call.world.instrument("binance", order.symbol), order, child)
-
-
-def _rows(call: Call, orders: list[ConditionalOrder]) -> Answer:
-    return [_row(call, order) for order in orders]
+def _rows(
+    call: Call,
+    orders: list[ConditionalOrder],
+    render: Callable[[InstrumentSpec, ConditionalOrder, Order | None], dict[str, Any]] = listed_algo_order,
+) -> list[dict[str, Any]]:
+    view = call.view
+    rows = []
+    for order in orders:
+        child = None if order.child_order_id is None else view.order(order.child_order_id)
+        rows.append(render(call.world.instrument("binance", order.symbol), order, child))
+    return rows
 
 
 def query(call: Call) -> Answer:
@@ -190,7 +196,7 @@ def query(call: Call) -> Answer:
     order = _named(call)
     if order is None:
         raise no_such_order()
-    return _row(call, order)
+    return _rows(call, [order], queried_algo_order)[0]
 
 
 def cancel(call: Call) -> Answer:

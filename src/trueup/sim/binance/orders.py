@@ -21,7 +21,7 @@ from trueup.sim.binance.errors import (
     unknown_order,
 )
 from trueup.sim.binance.names import ALGO_TYPES, ORDER_TYPES, TIMES_IN_FORCE
-from trueup.sim.binance.render_orders import force_order, order_row, order_state
+from trueup.sim.binance.render_orders import amended_order, force_order, order_row, order_state
 from trueup.sim.binance.windows import newest_or_first, window
 from trueup.sim.world.requests import OrderRequest
 from trueup.sim.world.types import (
@@ -228,5 +228,7 @@ def amend(call: Call) -> Answer:
     last = call.world.price("binance", spec.symbol).last
     would_take = last <= price if side is Side.BUY else last >= price
     if 0 < order.filled_quantity >= quantity or (order.time_in_force is TimeInForce.POST_ONLY and would_take):
-        return order_state(spec, call.world.cancel_order(name, order.order_id))
-    return order_state(spec, call.world.amend_order(name, order.order_id, quantity=quantity, price=price))
+        after = call.world.cancel_order(name, order.order_id)
+    else:
+        after = call.world.amend_order(name, order.order_id, quantity=quantity, price=price)
+    return amended_order(spec, after, params.integer("modifyId"))

@@ -68,6 +68,15 @@ def order_state(spec: InstrumentSpec, order: Order) -> dict[str, Any]:
     }
 
 
+def amended_order(spec: InstrumentSpec, order: Order, modify_id: int | None) -> dict[str, Any]:
+    """What changing an order answers; the client's own number of the change comes back."""
+    row = order_state(spec, order)
+    row["pair"] = spec.base + spec.quote
+    if modify_id is not None:
+        row["modifyId"] = modify_id
+    return row
+
+
 def order_row(spec: InstrumentSpec, order: Order) -> dict[str, Any]:
     """An order as it is queried: with its time, without `cumQty`."""
     row = order_state(spec, order)
@@ -114,23 +123,30 @@ def new_algo_order(spec: InstrumentSpec, order: ConditionalOrder) -> dict[str, A
     return row
 
 
-def algo_order_row(spec: InstrumentSpec, order: ConditionalOrder, child: Order | None) -> dict[str, Any]:
-    """An algo order as it is queried; `child` is the regular order that it became."""
-    digits = price_digits(spec)
+def listed_algo_order(spec: InstrumentSpec, order: ConditionalOrder, child: Order | None) -> dict[str, Any]:
+    """An algo order in a list; `child` is the regular order that it became."""
+    none = fixed(None, price_digits(spec))
+    row = _triggered(spec, order, child)
+    row.update(tpTriggerPrice=none, tpPrice=none, slTriggerPrice=none, slPrice=none)
+    return row
+
+
+def queried_algo_order(spec: InstrumentSpec, order: ConditionalOrder, child: Order | None) -> dict[str, Any]:
+    """An algo order asked for by its id."""
+    row = _triggered(spec, order, child)
+    row["actualType"] = "" if child is None else ORDER_TYPE_NAMES[child.type]
+    row["actualQty"] = fixed(child.filled_quantity if child else None, spec.quantity_decimals)
+    return row
+
+
+def _triggered(spec: InstrumentSpec, order: ConditionalOrder, child: Order | None) -> dict[str, Any]:
+    """With the order that it became, and the values of a trailing stop."""
     row = _algo(spec, order)
-    row.update(
-        actualOrderId="" if order.child_order_id is None else str(order.child_order_id),
-        actualPrice=fixed(child.average_price if child else None, average_price_digits(spec)),
-        actualQty=fixed(child.filled_quantity if child else None, spec.quantity_decimals),
-        actualType="" if child is None else ORDER_TYPE_NAMES[child.type],
-        tpTriggerPrice=fixed(None, digits),
-        tpPrice=fixed(None, digits),
-        slTriggerPrice=fixed(None, digits),
-        slPrice=fixed(None, digits),
-        tpOrderType="",
-    )
+    row["actualOrderId"] = "" if order.child_order_id is None else str(order.child_order_id)
+    row["actualPrice"] = fixed(child.average_price if child else None, average_price_digits(spec))
+    row["tpOrderType"] = ""
     if order.kind is ConditionalKind.TRAILING_STOP:
-        row["activatePrice"] = fixed(order.activation_price, digits)
+        row["activatePrice"] = fixed(order.activation_price, price_digits(spec))
         row["callbackRate"] = plain(order.callback_rate)
     return row
 
