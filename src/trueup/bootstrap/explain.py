@@ -18,7 +18,9 @@ _WORDS = {
     EventType.SUSPICION_CLEARED: "It was seen again: the suspicion is over.",
     EventType.PHANTOM_POSITION_DETECTED: "A complete view of the venue no longer shows it.",
     EventType.PHANTOM_POSITION_CLOSED: "The row was closed, because the venue does not hold it any more.",
-    EventType.POSITION_CLOSED: "Closed at {exit_price} ({exit_reason}), gross PnL {realized_pnl} {settle_asset}, by {evidence}: {why}",
+    EventType.POSITION_CLOSED: (
+        "Closed at {exit_price} ({exit_reason}), gross PnL {realized_pnl} {settle_asset}, proven by {evidence}: {why}."
+    ),
     EventType.CLOSED_ON_ABSENCE: "No fill proves this close: absence was confirmed by time and by a second surface. {why}",
     EventType.CLOSE_AMENDED: "Better evidence came later: the close was amended.",
     EventType.TRAILING_STOP_REMOVED: "Its trailing stop is followed no more.",
