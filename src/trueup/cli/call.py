@@ -64,6 +64,12 @@ class Call:
     def now_ms(self) -> int:
         return self._clock_ms()
 
+    async def sleep(self, seconds: float) -> None:
+        """Between two looks at the store."""
+        import asyncio
+
+        await asyncio.sleep(seconds)
+
     @cached_property
     def settings(self) -> Settings:
         """Raises `ConfigurationError`."""

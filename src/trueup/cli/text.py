@@ -21,6 +21,7 @@ __all__ = [
     "Style",
     "age",
     "duration",
+    "flow",
     "join",
     "line",
     "moment",
@@ -97,18 +98,41 @@ def paragraph(
     text: str, width: int | None, *, first: Line = BLANK, indent: int = 0, style: Style = Style.PLAIN
 ) -> list[Line]:
     """A text wrapped to the width, after `first` on its first line and `indent` blanks on the others."""
-    pieces: list[str] = []
     lead = width_of("".join(part for part, _ in first.spans))
+    pieces: list[str] = []
     for row in text.splitlines() or [""]:
-        if width is None:
-            pieces.append(row)
-            continue
-        room = max(width - max(lead, indent), 24)
-        pieces.extend(textwrap.wrap(row, room, break_long_words=False, break_on_hyphens=False) or [""])
+        before = indent if pieces else lead
+        pieces.extend([row] if width is None else _wrapped(row, max(width, before + 24), before, indent))
     return [
         first + line((piece, style)) if position == 0 else line(" " * indent, (piece, style))
         for position, piece in enumerate(pieces)
     ]
+
+
+def _wrapped(row: str, width: int, before: int, indent: int) -> list[str]:
+    found = textwrap.wrap(
+        row,
+        width,
+        initial_indent=" " * before,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [found[0][before:], *(piece[indent:] for piece in found[1:])] if found else [""]
+
+
+def flow(parts: Iterable[Line], width: int | None, *, indent: int = 0, separator: str = " · ") -> list[Line]:
+    """Styled parts side by side, broken between parts where the width ends; each line after `indent` blanks."""
+    lead = line(" " * indent)
+    rows: list[Line] = []
+    for part in parts:
+        longer = join([rows[-1], part], separator) if rows else lead + part
+        fits = width is None or width_of("".join(text for text, _ in longer.spans)) <= width
+        if rows and fits:
+            rows[-1] = longer
+        else:
+            rows.append(lead + part)
+    return rows
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -103,7 +102,7 @@ async def events(
             call.out.note(f"The newest {_SHOWN_EVENTS}; --limit 0 shows all.")
         last = found[-1].event_id if found else 0
         while follow and not call.out.closed:
-            await asyncio.sleep(_POLL_S)
+            await call.sleep(_POLL_S)
             last = await _print_new(call, services, last, account=account, position=position, kind=kind)
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,12 +47,12 @@ async def status(
         elif call.options.json or not call.out.is_terminal:
             while not call.out.closed:
                 _print_status(call, *await _read_status(services), one_line=True)
-                await asyncio.sleep(_WATCH_S)
+                await call.sleep(_WATCH_S)
         else:
             with call.out.fullscreen() as draw:
                 while True:
                     draw(_status_lines(call, *await _read_status(services)))
-                    await asyncio.sleep(_WATCH_S)
+                    await call.sleep(_WATCH_S)
     return 0
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trueup.cli.screens.events import SEVERITY_STYLES, data_text
-from trueup.cli.screens.positions import amounts_text, position_name, quote_of
-from trueup.cli.text import BLANK, Line, Style, clock_text, join, line, moment, money, number, paragraph, signed
+from trueup.cli.screens.positions import position_name, quote_of, result_parts
+from trueup.cli.text import BLANK, Line, Style, clock_text, flow, line, moment, money, number, paragraph
 from trueup.model.events import Severity
 from trueup.model.positions import Origin, Position
 from trueup.model.reports import ExplainedStep, Explanation
@@ -14,7 +14,7 @@ __all__ = ["explain_screen"]
 
 def explain_screen(explanation: Explanation, *, verbose: bool, now_ms: int, width: int | None) -> list[Line]:
     """`verbose` adds each step's data."""
-    lines = _facts(explanation.position, now_ms)
+    lines = _facts(explanation.position, now_ms, width)
     lines.append(BLANK)
     if not explanation.steps:
         return lines + paragraph("No change of it has been recorded yet.", width)
@@ -23,38 +23,36 @@ def explain_screen(explanation: Explanation, *, verbose: bool, now_ms: int, widt
     return lines
 
 
-def _facts(position: Position, now_ms: int) -> list[Line]:
+def _facts(position: Position, now_ms: int, width: int | None) -> list[Line]:
     head = line(
         (f"position {position.position_id}", Style.STRONG), "  ", (position_name(position), Style.STRONG),
         (f"  {position.account} · {position.venue}", Style.DIM),
     )  # fmt: skip
     origin = "adopted from the venue" if position.origin is Origin.ADOPTED else "written by the bot"
     quote = quote_of(position.symbol)
-    opened = join([line(f"opened {moment(position.opened_at_ms, now_ms)}"), line(origin)])
-    entry = line(f"{number(position.quantity)} contracts, entry {money(position.entry_price, quote)}")
-    lines = [head, line("  ") + opened, line("  ") + entry]
+    rows = [
+        [line(f"opened {moment(position.opened_at_ms, now_ms)}"), line(origin)],
+        [line(f"{number(position.quantity)} contracts"), line(f"entry {money(position.entry_price, quote)}")],
+        *_state(position, now_ms),
+    ]
+    return [head, *(row for parts in rows for row in flow(parts, width, indent=2))]
+
+
+def _state(position: Position, now_ms: int) -> list[list[Line]]:
     close = position.close
     if close is None:
-        marks = [text for text, on in (("unverified", position.unverified),) if on]
+        marks = [line(("unverified", Style.WARN))] if position.unverified else []
         if position.suspected_since_ms is not None:
-            marks.append(f"suspected since {clock_text(position.suspected_since_ms, now_ms)}")
-        state = line("open", (f" · {' · '.join(marks)}" if marks else "", Style.WARN))
-        return [*lines, line("  ") + state]
+            since = clock_text(position.suspected_since_ms, now_ms)
+            marks.append(line((f"suspected since {since}", Style.WARN)))
+        return [[line("open"), *marks]]
     proof = "confirmed absence" if close.estimated else close.evidence.value
     ended = [
         line(f"closed {moment(close.closed_at_ms, now_ms)}"),
         line(close.exit_reason.value),
         line((f"proof: {proof}", Style.WARN if close.estimated else Style.PLAIN)),
     ]
-    result = [
-        line(f"exit {money(close.exit_price, quote)}"),
-        line("PnL ", signed(close.realized_pnl, close.settle_asset), (" gross", Style.DIM)),
-        line("fees ", amounts_text((fee.asset, fee.amount) for fee in close.fees)),
-    ]
-    if close.funding is not None:
-        result.append(line("funding ", signed(close.funding, close.settle_asset)))
-    result.append(line("net ", signed(close.net_pnl, close.settle_asset)))
-    return [*lines, line("  ") + join(ended), line("  ") + join(result)]
+    return [ended, [line(f"exit {money(close.exit_price, quote_of(position.symbol))}"), *result_parts(close)]]
 
 
 def _step(step: ExplainedStep, verbose: bool, now_ms: int, width: int | None) -> list[Line]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trueup.cli.text import BLANK, Line, Style, join, line, moment, paragraph
+from trueup.cli.text import BLANK, Line, Style, flow, line, moment, paragraph
 from trueup.model.holds import Hold, HoldKind, HoldState
 
 __all__ = ["HOLD_MEANING", "holds_screen"]
@@ -36,16 +36,13 @@ def holds_screen(holds: Sequence[Hold], *, now_ms: int, width: int | None) -> li
 
 def _hold_lines(hold: Hold, now_ms: int, width: int | None) -> list[Line]:
     waits = hold.state is HoldState.OPEN
-    lines = [
-        join(
-            [
-                line((f"hold {hold.hold_id}", Style.WARN if waits else Style.STRONG)),
-                line(hold.kind.value),
-                line(hold.account),
-                line((f"raised {moment(hold.raised_at_ms, now_ms)}", Style.DIM)),
-            ]
-        )
+    head = [
+        line((f"hold {hold.hold_id}", Style.WARN if waits else Style.STRONG)),
+        line(hold.kind.value),
+        line(hold.account),
+        line((f"raised {moment(hold.raised_at_ms, now_ms)}", Style.DIM)),
     ]
+    lines = flow(head, width)
     lines += paragraph(HOLD_MEANING[hold.kind], width, first=line("  "), indent=2)
     if hold.summary:
         lines += paragraph(hold.summary, width, first=line("  "), indent=2)

@@ -22,9 +22,9 @@ from trueup.cli.text import (
     plural,
     signed,
 )
-from trueup.model.positions import Evidence, Position
+from trueup.model.positions import CloseDetails, Evidence, Position
 
-__all__ = ["amounts_text", "common_unit", "position_name", "positions_screen", "quote_of"]
+__all__ = ["amounts_text", "common_unit", "position_name", "positions_screen", "quote_of", "result_parts"]
 
 _EMPTY = {
     "active": "The book has no open position{where}. `trueup sync` looks at the venue and adopts what the book lacks.",
@@ -47,6 +47,17 @@ def common_unit(units: Iterable[str]) -> str | None:
 
 def position_name(position: Position) -> str:
     return f"{position.symbol} {position.side.value}"
+
+
+def result_parts(close: CloseDetails) -> list[Line]:
+    """The money of a close: gross PnL, fees, funding where known, net."""
+    parts = [
+        line("PnL ", signed(close.realized_pnl, close.settle_asset), (" gross", Style.DIM)),
+        line("fees ", amounts_text((fee.asset, fee.amount) for fee in close.fees)),
+    ]
+    if close.funding is not None:
+        parts.append(line("funding ", signed(close.funding, close.settle_asset)))
+    return [*parts, line("net ", signed(close.net_pnl, close.settle_asset))]
 
 
 def positions_screen(
@@ -112,7 +123,7 @@ def _open_table(positions: Sequence[Position], now_ms: int, width: int | None) -
 
 def _note(position: Position, now_ms: int) -> Span:
     if position.suspected_since_ms is not None:
-        return (f"suspected for {duration(max(now_ms - position.suspected_since_ms, 0) // 1000)}", Style.WARN)
+        return (f"suspected {duration(max(now_ms - position.suspected_since_ms, 0) // 1000)}", Style.WARN)
     return ("unverified", Style.WARN) if position.unverified else ("", Style.PLAIN)
 
 

@@ -58,7 +58,7 @@ def _state(account: AccountStatus) -> Span:
         return ("waits for you", Style.WARN)
     if account.paused:
         return ("paused", Style.WARN)
-    return ("drift", Style.WARN) if _differs(account) else ("true", Style.GOOD)
+    return ("drift", Style.WARN) if _differs(account) else ("agrees", Style.GOOD)
 
 
 def _differs(account: AccountStatus) -> bool:
@@ -66,10 +66,10 @@ def _differs(account: AccountStatus) -> bool:
 
 
 def _verdict(accounts: Sequence[AccountStatus]) -> Line:
-    true = sum(1 for account in accounts if _state(account)[0] == "true")
+    true = sum(1 for account in accounts if _state(account)[0] == "agrees")
     if true == len(accounts):
-        what = "of the account" if true == 1 else f"of all {true} accounts"
-        return line((f"The book {what} equals the venue.", Style.GOOD))
+        where = "" if true == 1 else f" for all {true} accounts"
+        return line((f"The book equals the venue{where}.", Style.GOOD))
     if len(accounts) == 1:
         return line((f"The book is not known to equal the venue: {_state(accounts[0])[0]}.", Style.WARN))
     return line((f"The book equals the venue for {true} of {len(accounts)} accounts.", Style.WARN))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from trueup.cli.screens.positions import amounts_text, position_name, quote_of
-from trueup.cli.text import BLANK, UNKNOWN, Line, Style, join, line, moment, money, number, paragraph, plural, signed
+from trueup.cli.screens.positions import position_name, quote_of, result_parts
+from trueup.cli.text import BLANK, UNKNOWN, Line, Style, flow, line, moment, money, number, paragraph, plural
 from trueup.model.positions import AccountMode, Position
 from trueup.model.reports import AccountReport, HeldReport, OrderReport, QuantityChange, SyncReport
 
@@ -92,7 +92,7 @@ def _counts(account: AccountReport) -> list[str]:
 
 def _change(label: str, style: Style, first: Line, *details: Line) -> list[Line]:
     head = line("  ", (label.ljust(_LABEL), style), "  ") + first
-    return [head, *(line(" " * _CHANGE_INDENT) + detail for detail in details if detail.spans)]
+    return [head, *(line(" " * _CHANGE_INDENT) + detail for detail in details)]
 
 
 def _changes(account: AccountReport, now_ms: int, width: int | None) -> list[Line]:
@@ -102,12 +102,13 @@ def _changes(account: AccountReport, now_ms: int, width: int | None) -> list[Lin
     for change in account.updated_quantity:
         lines += _updated(change)
     for position in account.closed_phantom:
-        lines += _closed(position, now_ms)
+        lines += _closed(position, now_ms, width)
     for position in account.suspected:
         since = position.suspected_since_ms
-        seen = "not on the venue, not proven closed"
-        seen += f" · first missed {moment(since, now_ms)}" if since is not None else ""
-        lines += _change("suspected", Style.WARN, _name(position), line((seen, Style.DIM)))
+        missed = [line((f"first missed {moment(since, now_ms)}", Style.DIM))] if since is not None else []
+        told = [line(("not on the venue, not proven closed", Style.DIM)), *missed]
+        lines += _change("suspected", Style.WARN, _name(position))
+        lines += flow(told, width, indent=_CHANGE_INDENT)
     for held in account.held:
         lines += _held(held, width)
     for label, rows in (("unreadable", account.quarantined), ("not adopted", account.rejected)):
@@ -137,28 +138,27 @@ def _updated(change: QuantityChange) -> list[Line]:
     return _change("changed", Style.GOOD, _name(position), old_new)
 
 
-def _closed(position: Position, now_ms: int) -> list[Line]:
+def _closed(position: Position, now_ms: int, width: int | None) -> list[Line]:
     close = position.close
     if close is None:
         return _change("closed", Style.GOOD, _name(position))
     price = money(close.exit_price, quote_of(position.symbol))
-    moved = f"{number(close.quantity)} → 0 contracts"
-    prices = f"entry {number(position.entry_price)} → exit {price}"
-    pieces = [
-        line("PnL ", signed(close.realized_pnl, close.settle_asset), (" gross", Style.DIM)),
-        line("fees ", amounts_text((fee.asset, fee.amount) for fee in close.fees)),
+    moved = [
+        line(f"{number(close.quantity)} → 0 contracts"),
+        line(f"entry {number(position.entry_price)} → exit {price}"),
     ]
-    if close.funding is not None:
-        pieces.append(line("funding ", signed(close.funding, close.settle_asset)))
-    pieces.append(line("net ", signed(close.net_pnl, close.settle_asset)))
-    grade = f"proven by {close.evidence.value}" if not close.estimated else "absence: confirmed, not proven"
-    whole = "" if close.complete or close.estimated else ", history incomplete"
-    why = line(
-        close.exit_reason.value,
-        (f" · {grade}{whole} · closed {moment(close.closed_at_ms, now_ms)}", Style.DIM),
-    )
-    style = Style.WARN if close.estimated else Style.GOOD
-    return _change("closed", style, _name(position), line(f"{moved} · {prices}"), join(pieces), why)
+    grade = "absence: confirmed, not proven" if close.estimated else f"proven by {close.evidence.value}"
+    whole = [] if close.complete or close.estimated else [line(("history incomplete", Style.WARN))]
+    why = [
+        line(close.exit_reason.value),
+        line((grade, Style.WARN if close.estimated else Style.DIM)),
+        *whole,
+        line((f"closed {moment(close.closed_at_ms, now_ms)}", Style.DIM)),
+    ]
+    lines = _change("closed", Style.WARN if close.estimated else Style.GOOD, _name(position))
+    for parts in (moved, result_parts(close), why):
+        lines += flow(parts, width, indent=_CHANGE_INDENT)
+    return lines
 
 
 def _held(held: HeldReport, width: int | None) -> list[Line]:
