@@ -70,6 +70,10 @@ class Limits:
         self._addresses: dict[str, _Address] = {}
         self._orders: dict[str, _Orders] = {}
 
+    def pardon(self, client_ip: str) -> None:
+        """Forgets what the address did, bans included."""
+        self._addresses.pop(client_ip, None)
+
     def used_weight(self, client_ip: str, now_ms: int) -> int:
         """What the address has used of this minute."""
         address = self._addresses.get(client_ip)

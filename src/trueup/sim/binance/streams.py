@@ -147,6 +147,10 @@ class StreamHub:
         self._sessions[session] = None
         return session
 
+    def listeners(self, account: str) -> int:
+        """How many sessions hear of the account."""
+        return len(self._watching.get(account, ()))
+
     def watch(self, account: str, session: BinanceSession) -> None:
         self._watching.setdefault(account, {})[session] = None
 
