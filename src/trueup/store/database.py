@@ -1,0 +1,202 @@
+"""The way to a database: its URL, its connections, its transactions.
+
+1. A transaction is committed whole or not at all; a failure is one of trueup's errors and names no password.
+2. On SQLite a write begins with BEGIN IMMEDIATE: what it read cannot change before it is written.
+3. Nothing is connected before it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg  # type: ignore[import-untyped]
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from trueup.model.errors import ConfigurationError, StoreUnavailable
+from trueup.store.failures import DATABASE_ERRORS, translated
+from trueup.store.tables import Dialect, Tables, tables_for
+
+__all__ = ["Database", "Location", "locate"]
+
+_BUSY_S: Final = 10.0  # how long a write waits for another process's
+_CONNECT_S: Final = 10.0
+_STATEMENT_S: Final = 60.0
+_SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+_ERRORS: Final = (*DATABASE_ERRORS, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class Location:
+    """Where a store is. Its `repr` and `str` have no password.
+
+    Attributes:
+        target: The file (SQLite) or the URL with its secrets (PostgreSQL).
+    """
+
+    __slots__ = ("_shown", "dialect", "target")
+
+    def __init__(self, dialect: Dialect, target: str, shown: str) -> None:
+        self.dialect: Dialect = dialect
+        self.target = target
+        self._shown = shown
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def __repr__(self) -> str:
+        return f"Location({self._shown!r})"
+
+
+def locate(url: str) -> Location:
+    """Reads `[store] url`.
+
+    Raises:
+        ConfigurationError: Neither ``sqlite:///path`` nor ``postgresql://…``.
+    """
+    scheme, separator, rest = url.partition("://")
+    base = scheme.partition("+")[0].lower()
+    if separator and base == "sqlite":
+        path = rest.removeprefix("/") if rest.startswith("/") else ""
+        if not path or path == ":memory:":
+            raise ConfigurationError(
+                "[store] url: an embedded store needs a file: sqlite:///trueup.db (relative) or "
+                "sqlite:////var/lib/trueup/trueup.db (absolute)"
+            )
+        return Location("sqlite", path, f"SQLite store {path}")
+    if separator and base in ("postgresql", "postgres"):
+        try:
+            parts = urlsplit(f"postgresql://{rest}")
+            host, port = parts.hostname or "local socket", parts.port
+        except ValueError:
+            # From None: the parser's own text would quote the URL with its password.
+            raise ConfigurationError(
+                "[store] url: not a readable PostgreSQL URL; expected postgresql://user@host:5432/database"
+            ) from None
+        shown = f"PostgreSQL store {parts.path.lstrip('/') or 'default'} on {host}" + (f":{port}" if port else "")
+        return Location("postgresql", urlunsplit(parts), shown)
+    raise ConfigurationError(
+        f"[store] url: expected sqlite:///path or postgresql://user@host/database, found a URL of scheme {scheme[:20]!r}"
+        if separator
+        else "[store] url: expected sqlite:///path or postgresql://user@host/database, found a text without ://"
+    )
+
+
+def _sqlite_engine(path: str) -> AsyncEngine:
+    url = sa.URL.create("sqlite+aiosqlite", database=path)
+    connect_args = {"timeout": _BUSY_S, "isolation_level": None}
+    engine = create_async_engine(url, connect_args=connect_args, pool_size=2, max_overflow=2)
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in _SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    return engine
+
+
+def _postgresql_engine(dsn: str) -> AsyncEngine:
+    async def connect() -> Any:
+        return await asyncpg.connect(
+            dsn,
+            timeout=_CONNECT_S,
+            command_timeout=_STATEMENT_S,
+            server_settings={"application_name": "trueup", "timezone": "UTC", "jit": "off"},
+        )
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=5, max_overflow=5)
+
+
+class Database:
+    """One store's connections. Not opened until first used; `dispose` closes them."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.dialect: Dialect = location.dialect
+        self.tables: Tables = tables_for(location.dialect)
+        self._engine: AsyncEngine | None = None
+        self._reader: AsyncEngine | None = None
+        self._writing = asyncio.Lock()
+
+    def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
+        """The engine, and its way of single statements without a transaction around them."""
+        if self._engine is None or self._reader is None:
+            if self.dialect == "sqlite":
+                self._engine = self._reader = _sqlite_engine(self.location.target)
+            else:
+                self._engine = _postgresql_engine(self.location.target)
+                self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        return self._engine, self._reader
+
+    def check_place(self) -> None:
+        """Says early what SQLite would say badly.
+
+        Raises:
+            ConfigurationError: The file's folder does not exist, or the path is a folder.
+        """
+        if self.dialect != "sqlite":
+            return
+        path = Path(self.location.target)
+        if not path.absolute().parent.is_dir():
+            raise ConfigurationError(
+                f"[store] url: folder {path.absolute().parent} does not exist; create it or name another file"
+            )
+        if path.is_dir():
+            raise ConfigurationError(f"[store] url: {path} is a folder; name a file in it")
+
+    async def dispose(self) -> None:
+        engine, self._engine, self._reader = self._engine, None, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def read(self, doing: str, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection for single reading statements (each sees one moment)."""
+        try:
+            async with self._engines()[1].connect() as connection:
+                yield connection
+        except _ERRORS as error:
+            raise self._failed(error, doing, opening=opening) from error
+
+    @asynccontextmanager
+    async def write(self, doing: str, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed at the end of the block and rolled back on any exception.
+
+        Raises:
+            StoreUnavailable: `maybe_committed` if the answer to COMMIT was lost.
+            Conflict, InvariantBroken: The book's own rules refused it.
+        """
+        if self.dialect == "postgresql":
+            async with self._transaction(doing, opening) as connection:
+                yield connection
+            return
+        # Our own tasks queue here instead of polling the file's lock.
+        async with self._writing, self._transaction(doing, opening) as connection:
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, doing: str, opening: bool) -> AsyncIterator[AsyncConnection]:
+        committing = False
+        try:
+            async with self._engines()[0].connect() as connection:
+                yield connection
+                committing = True
+                await connection.commit()
+        except _ERRORS as error:
+            raise self._failed(error, doing, maybe_committed=committing, opening=opening) from error
+
+    def _failed(
+        self, error: BaseException, doing: str, *, maybe_committed: bool = False, opening: bool = False
+    ) -> Exception:
+        if isinstance(error, StoreUnavailable):
+            return error
+        return translated(
+            error, where=str(self.location), doing=doing, maybe_committed=maybe_committed, opening=opening
+        )

@@ -1,0 +1,303 @@
+"""What is read from a store: the book, its log, and what waits.
+
+Each function is one statement and sees one moment. Rows that cannot be read are listed by `active` and left out by
+`positions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trueup.model.changes import ActiveBook, RecordedOrder, RecordedTrade, UnreadableRow
+from trueup.model.effects import Effect, EffectKind, EffectState
+from trueup.model.errors import ConfigurationError, Unreadable
+from trueup.model.events import Event, Severity
+from trueup.model.holds import Hold, HoldKind, HoldState, Mark, MarkKind
+from trueup.model.orders import Side
+from trueup.model.positions import Position, PositionKey
+from trueup.model.values import from_json
+from trueup.ports import StoredObservation
+from trueup.store.database import Database
+from trueup.store.limits import STATUSES
+from trueup.store.rows import (
+    ORDER_COLUMNS,
+    POSITION_COLUMNS,
+    TRADE_COLUMNS,
+    encoders,
+    read_document,
+    read_instant,
+    read_order,
+    read_position,
+    read_trade,
+    unreadable,
+)
+
+__all__ = [
+    "active",
+    "count_events",
+    "effects",
+    "events",
+    "holds",
+    "marks",
+    "observations_of",
+    "orders_of",
+    "position",
+    "positions",
+    "recorded_orders",
+    "trades_of",
+]
+
+
+async def _fetch(database: Database, doing: str, query: sa.Select[Any]) -> Sequence[Any]:
+    async with database.read(doing) as connection:
+        rows: Sequence[Any] = (await connection.execute(query)).fetchall()
+        return rows
+
+
+async def _rows(database: Database, doing: str, table: sa.Table, names: Sequence[str], *where: Any) -> Sequence[Any]:
+    return await _fetch(database, doing, _raw(table, names).where(*where).order_by(table.c.id))
+
+
+def _raw(table: sa.Table, names: Sequence[str]) -> sa.Select[Any]:
+    """The columns as the driver gives them, without SQLAlchemy's conversions; documents as text."""
+    columns: list[Any] = []
+    for name in names:
+        column = table.c[name]
+        is_document = column.info["kind"] == "document"
+        columns.append(sa.cast(column, sa.Text) if is_document else sa.type_coerce(column, sa.types.NullType()))
+    return sa.select(*(column.label(name) for column, name in zip(columns, names, strict=True)))
+
+
+async def active(database: Database, account: str) -> ActiveBook:
+    """See `trueup.ports.Store.active`."""
+    table = database.tables.positions
+    where = (table.c.account == account, table.c.status == "active")
+    found: list[Position] = []
+    problems: list[UnreadableRow] = []
+    for row in await _rows(database, f"reading the book of account {account!r}", table, POSITION_COLUMNS, *where):
+        try:
+            found.append(read_position(row))
+        except Unreadable as problem:
+            problems.append(unreadable(row, problem))
+    return ActiveBook(positions=tuple(found), unreadable=tuple(problems))
+
+
+async def positions(database: Database, status: str, account: str | None) -> list[Position]:
+    """See `trueup.ports.Store.positions`."""
+    if status not in STATUSES:
+        raise ConfigurationError(f"positions: status must be one of {', '.join(STATUSES)}, found {status!r}")
+    table = database.tables.positions
+    where: list[Any] = [] if account is None else [table.c.account == account]
+    if status != "all":
+        where.append(table.c.status == status)
+    found = []
+    for row in await _rows(database, "reading the book", table, POSITION_COLUMNS, *where):
+        try:
+            found.append(read_position(row))
+        except Unreadable:
+            continue
+    return found
+
+
+async def position(database: Database, position_id: int) -> Position | None:
+    """See `trueup.ports.Store.position`; an unreadable row raises `Unreadable`."""
+    table = database.tables.positions
+    doing = f"reading position {position_id}"
+    rows = await _rows(database, doing, table, POSITION_COLUMNS, table.c.id == position_id)
+    return read_position(rows[0]) if rows else None
+
+
+async def orders_of(database: Database, position_id: int) -> list[RecordedOrder]:
+    table = database.tables.orders
+    doing = f"reading the orders of position {position_id}"
+    return [
+        read_order(r) for r in await _rows(database, doing, table, ORDER_COLUMNS, table.c.position_id == position_id)
+    ]
+
+
+async def recorded_orders(database: Database, account: str) -> list[RecordedOrder]:
+    """See `trueup.ports.Store.recorded_orders`: an order counts as open until it is recorded as something else."""
+    table = database.tables.orders
+    where = (table.c.account == account, table.c.status == "open", table.c.position_id.is_not(None))
+    doing = f"reading the recorded orders of account {account!r}"
+    return [read_order(row) for row in await _rows(database, doing, table, ORDER_COLUMNS, *where)]
+
+
+async def trades_of(database: Database, position_id: int) -> list[RecordedTrade]:
+    table = database.tables.trades
+    query = _raw(table, TRADE_COLUMNS).where(table.c.position_id == position_id)
+    rows = await _fetch(
+        database,
+        f"reading the trades of position {position_id}",
+        query.order_by(table.c.executed_at, sa.func.coalesce(table.c.sequence, 0), table.c.id),
+    )
+    return [read_trade(row) for row in rows]
+
+
+async def events(
+    database: Database,
+    *,
+    account: str | None,
+    position_id: int | None,
+    kind: str | None,
+    after_id: int,
+    limit: int | None,
+) -> list[Event]:
+    """See `trueup.ports.Store.events`."""
+    table = database.tables.events
+    names = ("id", "at", "type", "severity", "account", "symbol", "position_id", "data")
+    where: list[Any] = [table.c.id > after_id]
+    if account is not None:
+        where.append(table.c.account == account)
+    if position_id is not None:
+        where.append(table.c.position_id == position_id)
+    if kind is not None:
+        where.append(table.c.type == kind)
+    query = _raw(table, names).where(*where).order_by(table.c.id.desc() if limit is not None else table.c.id)
+    rows = await _fetch(database, "reading the events", query if limit is None else query.limit(limit))
+    found = [
+        Event(
+            event_id=row[0],
+            at_ms=read_instant(row[1], f"events row {row[0]}, column at"),
+            type=row[2],
+            severity=Severity(row[3]),
+            account=row[4],
+            symbol=row[5],
+            position_id=row[6],
+            data=read_document(row[7]),
+        )
+        for row in rows
+    ]
+    return found if limit is None else found[::-1]
+
+
+async def count_events(database: Database, kind: str, account: str, since_ms: int) -> int:
+    table = database.tables.events
+    encode = encoders(database.dialect)["instant"]
+    query = sa.select(sa.func.count()).where(
+        table.c.account == account, table.c.type == kind, table.c.at >= encode(since_ms)
+    )
+    return int((await _fetch(database, "counting events", query))[0][0])
+
+
+async def observations_of(database: Database, position_id: int | None, since_ms: int) -> list[StoredObservation]:
+    table = database.tables.observations
+    names = ("id", "account", "position_id", "at_ms", "name", "input", "output")
+    where: list[Any] = [table.c.at_ms >= since_ms]
+    if position_id is not None:
+        where.append(table.c.position_id == position_id)
+    return [
+        StoredObservation(
+            observation_id=row[0],
+            account=row[1],
+            position_id=row[2],
+            at_ms=row[3],
+            name=row[4],
+            input=row[5],
+            output=row[6],
+        )
+        for row in await _rows(database, "reading the observations", table, names, *where)
+    ]
+
+
+async def effects(database: Database, account: str | None, states: Sequence[EffectState]) -> list[Effect]:
+    table = database.tables.effects
+    names = (
+        "id",
+        "account",
+        "kind",
+        "dedup_key",
+        "payload",
+        "position_id",
+        "state",
+        "attempts",
+        "next_attempt_at_ms",
+        "created_at_ms",
+        "done_at_ms",
+        "outcome",
+        "last_error",
+    )
+    where: list[Any] = [] if account is None else [table.c.account == account]
+    if states:
+        where.append(table.c.state.in_([state.value for state in states]))
+    return [
+        Effect(
+            effect_id=row[0],
+            account=row[1],
+            kind=EffectKind(row[2]),
+            dedup_key=row[3],
+            payload=row[4],
+            position_id=row[5],
+            state=EffectState(row[6]),
+            attempts=row[7],
+            next_attempt_at_ms=row[8],
+            created_at_ms=row[9],
+            done_at_ms=row[10],
+            outcome=row[11],
+            last_error=row[12],
+        )
+        for row in await _rows(database, "reading the effects", table, names, *where)
+    ]
+
+
+async def holds(database: Database, account: str | None, states: Sequence[HoldState]) -> list[Hold]:
+    table = database.tables.holds
+    names = (
+        "id",
+        "account",
+        "kind",
+        "state",
+        "fingerprint",
+        "keys",
+        "position_ids",
+        "summary",
+        "data",
+        "raised_at_ms",
+        "decided_at_ms",
+        "note",
+    )
+    where: list[Any] = [] if account is None else [table.c.account == account]
+    if states:
+        where.append(table.c.state.in_([state.value for state in states]))
+    return [
+        Hold(
+            hold_id=row[0],
+            account=row[1],
+            kind=HoldKind(row[2]),
+            state=HoldState(row[3]),
+            fingerprint=row[4],
+            keys=from_json(row[5], tuple[tuple[str, Side], ...]),
+            position_ids=from_json(row[6], tuple[int, ...]),
+            summary=row[7],
+            data=read_document(row[8]),
+            raised_at_ms=row[9],
+            decided_at_ms=row[10],
+            note=row[11],
+        )
+        for row in await _rows(database, "reading the holds", table, names, *where)
+    ]
+
+
+async def marks(database: Database, account: str) -> list[Mark]:
+    table = database.tables.marks
+    names = ("symbol", "side", "kind", "first_at_ms", "last_as_of_ms", "count", "detail")
+    ordered = _raw(table, names).where(table.c.account == account)
+    rows = await _fetch(
+        database,
+        f"reading the marks of account {account!r}",
+        ordered.order_by(table.c.first_at_ms, table.c.symbol, table.c.side, table.c.kind),
+    )
+    return [
+        Mark(
+            key=PositionKey(account, row[0], Side(row[1])),
+            kind=MarkKind(row[2]),
+            first_at_ms=row[3],
+            last_as_of_ms=row[4],
+            count=row[5],
+            detail=row[6],
+        )
+        for row in rows
+    ]

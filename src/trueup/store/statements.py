@@ -1,0 +1,362 @@
+"""The statements that a commit is made of, one of each per dialect, compiled when first used."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from trueup.model.positions import Evidence
+from trueup.store.batch import Batch, Incoming, InsertBatch, Statement, upsert_batch
+from trueup.store.rows import TRADE_COLUMNS
+from trueup.store.tables import Dialect, tables_for
+
+__all__ = ["OPEN_COLUMNS", "ORDER_WRITE_COLUMNS", "Statements", "statements_for"]
+
+_EVENT_LOCK: Final = 0x74727565_75700001  # "trueup": one key of PostgreSQL's advisory locks
+
+OPEN_COLUMNS: Final = (
+    "account",
+    "exchange",
+    "symbol",
+    "side",
+    "entry_price",
+    "current_price",
+    "quantity",
+    "leverage",
+    "stop_loss",
+    "take_profit",
+    "status",
+    "pnl",
+    "pnl_percentage",
+    "exit_reason",
+    "created_at",
+    "updated_at",
+    "closed_at",
+    "origin",
+    "contract_size",
+    "unverified",
+    "realized_pnl",
+    "opened_at",
+    "opening_order_id",
+    "venue_updated_at",
+    "verified_as_of",
+    "exit_price",
+    "settle_asset",
+    "fees",
+    "funding",
+    "net_pnl",
+    "evidence",
+    "estimated",
+    "complete",
+    "closing_order_id",
+)
+UPDATE_COLUMNS: Final = (
+    "symbol",
+    "quantity",
+    "contract_size",
+    "entry_price",
+    "current_price",
+    "leverage",
+    "realized_pnl",
+    "opened_at",
+    "opening_order_id",
+    "unverified",
+    "trailing_activated",
+    "has_trailing_stop",
+    "stop_loss",
+    "suspected_since",
+    "venue_updated_at",
+    "verified_as_of",
+)
+_LEARNED: Final = ("symbol", "contract_size", "entry_price", "opened_at", "opening_order_id")
+_CLOSING: Final = (
+    "status",
+    "quantity",
+    "pnl",
+    "pnl_percentage",
+    "exit_reason",
+    "closed_at",
+    "realized_pnl",
+    "exit_price",
+    "settle_asset",
+    "fees",
+    "funding",
+    "net_pnl",
+    "evidence",
+    "estimated",
+    "complete",
+    "closing_order_id",
+)
+CLOSE_COLUMNS: Final = (*_LEARNED, *_CLOSING)
+ORDER_WRITE_COLUMNS: Final = (
+    "account",
+    "position_id",
+    "symbol",
+    "order_id",
+    "client_order_id",
+    "order_list",
+    "kind",
+    "order_side",
+    "status",
+    "quantity",
+    "filled_quantity",
+    "average_price",
+    "trigger_price",
+    "closing",
+    "ours",
+    "is_exit",
+    "venue_type",
+    "created_at",
+    "updated_at",
+)
+_ORDER_KEPT: Final = (
+    "position_id",
+    "client_order_id",
+    "quantity",
+    "filled_quantity",
+    "average_price",
+    "trigger_price",
+)
+_ORDER_STICKY: Final = ("ours", "is_exit")
+_TRADE_UNIQUE: Final = ("position_id", "trade_id")
+MARK_COLUMNS: Final = ("account", "symbol", "side", "kind", "first_at_ms", "last_as_of_ms", "count", "detail")
+EFFECT_COLUMNS: Final = (
+    "account",
+    "kind",
+    "dedup_key",
+    "payload",
+    "position_id",
+    "state",
+    "attempts",
+    "next_attempt_at_ms",
+    "created_at_ms",
+)
+EVENT_COLUMNS: Final = ("at", "type", "severity", "account", "symbol", "position_id", "data")
+OBSERVATION_COLUMNS: Final = ("account", "position_id", "at_ms", "name", "input", "output")
+
+
+class Statements:
+    """Built lazily: a command that writes nothing compiles nothing."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect: Dialect = dialect
+        self.tables = tables_for(dialect)
+
+    @functools.cached_property
+    def fence(self) -> Statement:
+        """The owner's row, locked against a takeover until the end of the transaction (PostgreSQL)."""
+        owners = self.tables.owners
+        query = sa.select(owners.c.holder, owners.c.epoch).where(owners.c.account == sa.bindparam("account"))
+        return Statement(self.dialect, query.with_for_update(read=True) if self.dialect == "postgresql" else query)
+
+    @functools.cached_property
+    def open(self) -> InsertBatch:
+        return InsertBatch(self.dialect, self.tables.positions, OPEN_COLUMNS)
+
+    @functools.cached_property
+    def update(self) -> Batch:
+        """Rows: id, version, account, updated_at, clear_suspected, then `UPDATE_COLUMNS`."""
+        positions = self.tables.positions
+        kinds = {name: positions.c[name] for name in ("id", "version", "account", "updated_at")}
+        kinds |= {"clear_suspected": positions.c.unverified}
+        kinds |= {name: positions.c[name] for name in UPDATE_COLUMNS}
+
+        def build(row: Incoming) -> sa.Executable:
+            values: dict[str, Any] = {name: sa.func.coalesce(row[name], positions.c[name]) for name in UPDATE_COLUMNS}
+            kept = sa.func.coalesce(row["suspected_since"], positions.c.suspected_since)
+            values["suspected_since"] = sa.case((row["clear_suspected"], sa.null()), else_=kept)
+            return self._moved(row, values, "active")
+
+        return Batch(self.dialect, kinds, build)
+
+    def _moved(self, row: Incoming, values: dict[str, Any], status: str) -> sa.Update:
+        """An update of rows of that status under compare-and-set; a rewritten symbol keeps what the bot wrote."""
+        positions = self.tables.positions
+        rewritten = sa.and_(row["symbol"].is_not(None), row["symbol"] != positions.c.symbol)
+        written = sa.func.coalesce(positions.c.written_symbol, positions.c.symbol)
+        values["written_symbol"] = sa.case((rewritten, written), else_=positions.c.written_symbol)
+        values["version"] = positions.c.version + 1
+        values["updated_at"] = row["updated_at"]
+        return (
+            sa.update(positions)
+            .values(values)
+            .where(
+                positions.c.id == row["id"],
+                positions.c.version == row["version"],
+                positions.c.account == row["account"],
+                positions.c.status == sa.literal_column(f"'{status}'"),
+            )
+        )
+
+    def _close(self, status: str) -> Batch:
+        """Rows: id, version, account, updated_at, rank, then `CLOSE_COLUMNS`."""
+        positions = self.tables.positions
+        kinds = {name: positions.c[name] for name in ("id", "version", "account", "updated_at")}
+        kinds |= {"rank": self.tables.marks.c["count"]}
+        kinds |= {name: positions.c[name] for name in CLOSE_COLUMNS}
+        ranks: dict[Any, int] = {sa.literal_column(f"'{evidence}'"): evidence.rank for evidence in Evidence}
+        standing = sa.case(
+            *((positions.c.evidence == text, sa.literal_column(str(rank))) for text, rank in ranks.items()),
+            else_=sa.literal_column("9"),
+        )
+
+        def build(row: Incoming) -> sa.Executable:
+            values: dict[str, Any] = {name: sa.func.coalesce(row[name], positions.c[name]) for name in _LEARNED}
+            values |= {name: row[name] for name in _CLOSING}
+            values["suspected_since"] = sa.null()
+            return self._moved(row, values, status).where(standing >= row["rank"])
+
+        return Batch(self.dialect, kinds, build)
+
+    @functools.cached_property
+    def close(self) -> Batch:
+        return self._close("active")
+
+    @functools.cached_property
+    def amend(self) -> Batch:
+        return self._close("closed")
+
+    @functools.cached_property
+    def order(self) -> Batch:
+        def update(table: sa.Table, new: Any) -> dict[str, Any]:
+            values: dict[str, Any] = {
+                name: new[name]
+                for name in ORDER_WRITE_COLUMNS
+                if name not in ("account", "symbol", "order_id", "created_at")
+            }
+            values |= {name: sa.func.coalesce(new[name], table.c[name]) for name in _ORDER_KEPT}
+            values |= {name: sa.or_(new[name], table.c[name]) for name in _ORDER_STICKY}
+            return values
+
+        unique = ("account", "symbol", "order_id")
+        return upsert_batch(self.dialect, self.tables.orders, ORDER_WRITE_COLUMNS, unique, update)
+
+    @functools.cached_property
+    def forget_order(self) -> Batch:
+        """Rows: account, symbol, order_id, status, updated_at."""
+        orders = self.tables.orders
+        names = ("account", "symbol", "order_id", "status", "updated_at")
+
+        def build(row: Incoming) -> sa.Executable:
+            return (
+                sa.update(orders)
+                .values(status=row["status"], updated_at=row["updated_at"])
+                .where(
+                    orders.c.account == row["account"],
+                    orders.c.symbol == row["symbol"],
+                    orders.c.order_id == row["order_id"],
+                )
+            )
+
+        return Batch(self.dialect, {name: orders.c[name] for name in names}, build)
+
+    @functools.cached_property
+    def trade(self) -> Batch:
+        def update(_table: sa.Table, new: Any) -> dict[str, Any]:
+            return {name: new[name] for name in TRADE_COLUMNS if name not in _TRADE_UNIQUE}
+
+        return upsert_batch(self.dialect, self.tables.trades, TRADE_COLUMNS, _TRADE_UNIQUE, update)
+
+    @functools.cached_property
+    def effect(self) -> Batch:
+        """Inserts effects that are not waiting already; on PostgreSQL it returns (dedup_key, id) of either."""
+        return upsert_batch(
+            self.dialect,
+            self.tables.effects,
+            EFFECT_COLUMNS,
+            ("account", "dedup_key"),
+            lambda table, _new: {"dedup_key": table.c.dedup_key},
+            unique_where=sa.text("state <> 'done'"),
+            returning=("dedup_key", "id") if self.dialect == "postgresql" else (),
+        )
+
+    @functools.cached_property
+    def effect_ids(self) -> Statement:
+        """(dedup_key, id) of the account's unfinished effects among a JSON list of keys (SQLite)."""
+        effects = self.tables.effects
+        wanted = sa.text("dedup_key IN (SELECT value FROM json_each(:wanted))").bindparams(sa.bindparam("wanted"))
+        query = sa.select(effects.c.dedup_key, effects.c.id)
+        query = query.where(effects.c.account == sa.bindparam("account"), effects.c.state != sa.text("'done'"), wanted)
+        return Statement(self.dialect, query)
+
+    @functools.cached_property
+    def effect_update(self) -> Batch:
+        """Rows: account, id, state, attempts, next_attempt_at_ms, outcome, last_error, done_at_ms."""
+        effects = self.tables.effects
+        changed = ("state", "attempts", "next_attempt_at_ms", "outcome", "last_error", "done_at_ms")
+
+        def build(row: Incoming) -> sa.Executable:
+            return (
+                sa.update(effects)
+                .values({name: row[name] for name in changed})
+                .where(
+                    effects.c.account == row["account"],
+                    effects.c.id == row["id"],
+                    sa.or_(effects.c.state != sa.text("'done'"), row["state"] == sa.text("'done'")),
+                )
+            )
+
+        return Batch(self.dialect, {name: effects.c[name] for name in ("account", "id", *changed)}, build)
+
+    @functools.cached_property
+    def hold_update(self) -> Batch:
+        """Rows: account, id, state, decided_at_ms, note."""
+        holds = self.tables.holds
+
+        def build(row: Incoming) -> sa.Executable:
+            return (
+                sa.update(holds)
+                .values(
+                    state=row["state"],
+                    decided_at_ms=row["decided_at_ms"],
+                    note=sa.func.coalesce(row["note"], holds.c.note),
+                )
+                .where(
+                    holds.c.account == row["account"],
+                    holds.c.id == row["id"],
+                    sa.or_(holds.c.state.not_in(sa.text("('done', 'withdrawn')")), holds.c.state == row["state"]),
+                )
+            )
+
+        names = ("account", "id", "state", "decided_at_ms", "note")
+        return Batch(self.dialect, {name: holds.c[name] for name in names}, build)
+
+    @functools.cached_property
+    def mark(self) -> Batch:
+        unique = ("account", "symbol", "side", "kind")
+
+        def update(_table: sa.Table, new: Any) -> dict[str, Any]:
+            return {name: new[name] for name in MARK_COLUMNS if name not in unique}
+
+        return upsert_batch(self.dialect, self.tables.marks, MARK_COLUMNS, unique, update)
+
+    @functools.cached_property
+    def clear_mark(self) -> Batch:
+        """Rows: account, symbol, side, kind."""
+        marks = self.tables.marks
+        names = ("account", "symbol", "side", "kind")
+
+        def build(row: Incoming) -> sa.Executable:
+            return sa.delete(marks).where(*(marks.c[name] == row[name] for name in names))
+
+        return Batch(self.dialect, {name: marks.c[name] for name in names}, build)
+
+    @functools.cached_property
+    def observation(self) -> InsertBatch:
+        return InsertBatch(self.dialect, self.tables.observations, OBSERVATION_COLUMNS)
+
+    @functools.cached_property
+    def event(self) -> InsertBatch:
+        """On PostgreSQL under a lock until COMMIT: a reader that follows ids never sees a higher one first."""
+        lock = None
+        if self.dialect == "postgresql":
+            taken = sa.select(sa.func.pg_advisory_xact_lock(sa.literal_column(str(_EVENT_LOCK))).label("taken"))
+            lock = taken.cte("event_order").prefix_with("MATERIALIZED", dialect="postgresql")
+        return InsertBatch(self.dialect, self.tables.events, EVENT_COLUMNS, after=lock)
+
+
+@functools.cache
+def statements_for(dialect: Dialect) -> Statements:
+    return Statements(dialect)
