@@ -134,7 +134,7 @@ class _RawAnswers:
         found = self.error_of(response)
         if found is None and code < 400:
             return
-        error_code, text = found if found is not None else (None, reason or "")
+        error_code, text = found if found is not None else (None, _plain(body) or reason or "")
         mapped: type[Exception] | None = None
         try:
             super().handle_errors(  # type: ignore[misc]
@@ -159,6 +159,11 @@ class _RawBybit(_RawAnswers, bybit):  # type: ignore[misc]
         if code is None:
             return None
         return None if str(code) == "0" else (str(code), str(envelope.get("retMsg", "")))
+
+
+def _plain(body: str) -> str:
+    """What an answer that is not the venue's own says: a line of text, but no page of HTML."""
+    return "" if body.startswith("<") else body[:200]
 
 
 class Client:
