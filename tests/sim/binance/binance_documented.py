@@ -36,6 +36,7 @@ _STATE: dict[str, Any] = {
     "selfTradePreventionMode": T,
     "goodTillDate": N,
 }
+_DONE = {"code": N, "msg": T}
 _QUERIED = {**{name: kind for name, kind in _STATE.items() if name != "cumQty"}, "time": N}
 _ALGO: dict[str, Any] = {
     "algoId": N,
@@ -283,6 +284,45 @@ DOCUMENTED: dict[str, tuple[Any, dict[str, str]]] = {
             "futuresType": "sent by the venue, not documented",
             "symbols[].maxMoveOrderLimit": "sent by the venue, not documented",
         },
+    ),
+    "time": ({"serverTime": N}, {}),
+    "leverage": ({"symbol": T, "leverage": N, "maxNotionalValue": T}, {}),
+    "margin type": (_DONE, {}),
+    "position mode": ({"dualSidePosition": B}, {}),
+    "multi-assets mode": ({"multiAssetsMargin": B}, {}),
+    "fee burn": ({"feeBurn": B}, {}),
+    "order rate limit": ([{"rateLimitType": T, "interval": T, "intervalNum": N, "limit": N}], {}),
+    "position margin": (_DONE | {"amount": N, "type": N}, {}),
+    "open order": (_QUERIED, {}),
+    "cancelled orders": (_DONE, {}),
+    "cancelled algo orders": (_DONE, {}),
+    "listen key": ({"listenKey": T}, {}),
+    "force orders": (
+        [
+            {
+                "orderId": N,
+                "symbol": T,
+                "status": T,
+                "clientOrderId": T,
+                "price": T,
+                "avgPrice": T,
+                "origQty": T,
+                "executedQty": T,
+                "cumQuote": T,
+                "timeInForce": T,
+                "type": T,
+                "reduceOnly": B,
+                "closePosition": B,
+                "side": T,
+                "positionSide": T,
+                "stopPrice": T,
+                "workingType": T,
+                "origType": T,
+                "time": N,
+                "updateTime": N,
+            }
+        ],
+        {},
     ),
     "premium index": (
         {

@@ -62,11 +62,11 @@ def produced() -> dict[str, list[Any]]:
     session = client.wire.open_stream("/private/ws", f"listenKey={client.listen_key()}")
     marks = client.wire.open_stream("/market/ws/btcusdt@markPrice@1s", "")
     marks.tick(world.now_ms())
-    client.call("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=125)
-    client.call("POST", "/fapi/v1/marginType", symbol="ETHUSDT", marginType="ISOLATED")
+    for kind, path, params in CHANGES:
+        told[kind] = [client.call("POST", path, **params).body]
     client.order(quantity="1.000")
     client.order(symbol="ETHUSDT", side="SELL", quantity="1.000")
-    resting = client.order(type="LIMIT", timeInForce="GTC", price="50000").body
+    resting = client.order(type="LIMIT", timeInForce="GTC", price="50000", newClientOrderId="resting").body
     told["new order"] = [resting]
     stop = client.algo(triggerPrice="55000", quantity="0.010", reduceOnly="true").body
     trailing = {"type": "TRAILING_STOP_MARKET", "quantity": "0.010", "callbackRate": "1"}
@@ -90,6 +90,10 @@ def produced() -> dict[str, list[Any]]:
     return told
 
 
+CHANGES: list[tuple[str, str, dict[str, Any]]] = [
+    ("leverage", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 125}),
+    ("margin type", "/fapi/v1/marginType", {"symbol": "ETHUSDT", "marginType": "ISOLATED"}),
+]
 LOOKS: list[tuple[str, str, dict[str, Any]]] = [
     ("account v2", "/fapi/v2/account", {}),
     ("account v3", "/fapi/v3/account", {}),
@@ -106,9 +110,15 @@ LOOKS: list[tuple[str, str, dict[str, Any]]] = [
     ("open orders", "/fapi/v1/openOrders", {}),
     ("all orders", "/fapi/v1/allOrders", {"symbol": "BTCUSDT"}),
     ("open algo orders", "/fapi/v1/openAlgoOrders", {}),
+    ("open order", "/fapi/v1/openOrder", {"symbol": "BTCUSDT", "origClientOrderId": "resting"}),
+    ("position mode", "/fapi/v1/positionSide/dual", {}),
+    ("multi-assets mode", "/fapi/v1/multiAssetsMargin", {}),
+    ("fee burn", "/fapi/v1/feeBurn", {}),
+    ("order rate limit", "/fapi/v1/rateLimit/order", {}),
     ("all algo orders", "/fapi/v1/allAlgoOrders", {"symbol": "BTCUSDT"}),
 ]
 PUBLIC: list[tuple[str, str, dict[str, Any]]] = [
+    ("time", "/fapi/v1/time", {}),
     ("exchange info", "/fapi/v1/exchangeInfo", {}),
     ("premium index", "/fapi/v1/premiumIndex", {"symbol": "BTCUSDT"}),
     ("ticker price", "/fapi/v1/ticker/price", {"symbol": "BTCUSDT"}),
@@ -135,7 +145,13 @@ def _happenings(client: Client, resting: dict, stop: dict, told: dict[str, list[
         for row in client.get("/fapi/v1/openAlgoOrders")[:1]
     ]
     world.liquidate("main", "BTCUSDT")
+    margin = {"symbol": "ETHUSDT", "amount": "1", "type": 1}
+    told["position margin"] = [client.call("POST", "/fapi/v1/positionMargin", **margin).body]
     world.auto_deleverage("main", "ETHUSDT")
+    told["force orders"] = [client.get("/fapi/v1/forceOrders")]
+    told["cancelled orders"] = [client.call("DELETE", "/fapi/v1/allOpenOrders", symbol="BTCUSDT").body]
+    told["cancelled algo orders"] = [client.call("DELETE", "/fapi/v1/algoOpenOrders", symbol="BTCUSDT").body]
+    told["listen key"] = [client.raw("PUT", "/fapi/v1/listenKey", key=client.account.api_key).body]
 
 
 def _margin_call(told: dict[str, list[Any]]) -> None:

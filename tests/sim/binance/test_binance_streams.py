@@ -295,6 +295,24 @@ def test_streams_are_cut_on_demand(world: World, client: Client) -> None:
     assert (theirs.closed, public.closed) == (True, True)
 
 
+def test_a_session_whose_key_ran_out_is_cut_too(world: World, client: Client) -> None:
+    session = listen(client)
+    world.expire_listen_keys("main")
+    world.cut_streams("main")
+    assert session.closed
+
+
+def test_what_a_stale_request_makes_happen_is_told_as_it_is(world: World, client: Client) -> None:
+    session = listen(client)
+    then = world.now_ms()
+    world.advance(5_000)
+    world.set_price("BTCUSDT", "61000", venue="binance")
+    with world.reading_at(then):
+        client.order()
+    account = next(m for m in drain(session) if m["e"] == "ACCOUNT_UPDATE")
+    assert (account["a"]["P"][0]["ep"], account["a"]["P"][0]["up"]) == ("61000", "0")
+
+
 def test_a_session_lives_for_a_day(world: World, client: Client) -> None:
     session = client.wire.open_stream("/market/ws/0", "")
     session.tick(START_MS + 24 * HOUR_MS - 1)

@@ -192,6 +192,6 @@ def income(entry: LedgerEntry) -> dict[str, Any]:
 def force_order(spec: InstrumentSpec, order: Order) -> dict[str, Any]:
     """A row of `forceOrders`."""
     row = order_row(spec, order)
-    for name in ("closePosition", "priceProtect", "priceMatch", "selfTradePreventionMode", "goodTillDate"):
+    for name in ("priceProtect", "priceMatch", "selfTradePreventionMode", "goodTillDate"):
         del row[name]
     return row

@@ -25,6 +25,7 @@ from trueup.sim.world.events import (
     ListenKeysExpired,
     MarginCalled,
     OrderChanged,
+    PriceChanged,
     SettingsChanged,
     StreamsCut,
     WorldEvent,
@@ -171,12 +172,13 @@ class StreamHub:
     # what happens
     def _on_event(self, event: WorldEvent) -> None:
         handler = self._handlers.get(type(event))
-        if handler is None or getattr(event, "venue", "binance") != "binance":
+        if handler is None or isinstance(event, PriceChanged):
             return
-        account = getattr(event, "account", None)
-        if account is not None and account not in self._watching and not isinstance(event, ListenKeysExpired):
+        if not isinstance(event, ListenKeysExpired | StreamsCut) and event.account not in self._watching:
             return
-        handler(event)
+        # What happens is told as it is, even while the request that made it reads the past.
+        with self.world.reading_at(None):
+            handler(event)
 
     def _tell(self, account: str, message: dict[str, Any]) -> None:
         for session in tuple(self._watching.get(account, ())):
@@ -225,9 +227,9 @@ class StreamHub:
         self._tell(event.account, render.margin_call(self.world.look(event.account), event))
 
     def _cut(self, event: StreamsCut) -> None:
-        sessions = self._sessions if event.account is None else self._watching.get(event.account, {})
-        for session in tuple(sessions):
-            session.close(_GOING_AWAY, "server restart")
+        for session in tuple(self._sessions):
+            if event.account in (None, session.account):
+                session.close(_GOING_AWAY, "server restart")
 
     def _key_ended(self, account: str, key: str, expired: bool) -> None:
         """Silences the sessions that listen with the key, after a word if it ran out."""
