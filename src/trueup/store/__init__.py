@@ -11,9 +11,12 @@ from trueup.store.memory import MemoryDatabase, MemoryStore
 from trueup.store.repository import PositionNotActive, Repository
 
 if TYPE_CHECKING:
-    from trueup.ports import Store
+    from collections.abc import Mapping
 
-__all__ = ["MemoryDatabase", "MemoryStore", "PositionNotActive", "Repository", "open_store"]
+    from trueup.ports import Store
+    from trueup.store.migrate import UpgradeReport
+
+__all__ = ["MemoryDatabase", "MemoryStore", "PositionNotActive", "Repository", "open_store", "upgrade"]
 
 
 def open_store(url: str) -> Store:
@@ -29,3 +32,42 @@ def open_store(url: str) -> Store:
     from trueup.store.sql import SqlStore
 
     return SqlStore(locate(url))
+
+
+async def upgrade(
+    url: str,
+    *,
+    legacy_account: str | None = None,
+    legacy_accounts: Mapping[str, str] | None = None,
+    legacy_exchange: str | None = None,
+    keep_newest: bool = False,
+) -> UpgradeReport:
+    """Brings the store's schema to this program's revision; nothing happens to one that has it.
+
+    Args:
+        url: As for `open_store`.
+        legacy_account: The account of the old system's rows, where they are all of one exchange.
+        legacy_accounts: Exchange → account, where the old table holds several.
+        legacy_exchange: Of old rows that name none.
+        keep_newest: Lets the newest of several active old rows of one key stay, the others become ``superseded``.
+
+    Raises:
+        LegacyChoiceNeeded: (a ConfigurationError) One of the above must be said first.
+        ConfigurationError: A newer schema, or an old table that cannot be taken over; nothing was changed.
+        StoreUnavailable: The database does not answer or refuses; nothing was changed.
+    """
+    from trueup.store.database import Database, locate
+    from trueup.store.legacy import LegacyChoice
+    from trueup.store.migrate import upgrade_database
+
+    choice = LegacyChoice(
+        account=legacy_account,
+        accounts=dict(legacy_accounts or {}),
+        exchange=legacy_exchange,
+        keep_newest=keep_newest,
+    )
+    database = Database(locate(url), foreign_keys=False)
+    try:
+        return await upgrade_database(database, choice)
+    finally:
+        await database.dispose()

@@ -444,7 +444,7 @@ class _Commit:
     async def _events(self) -> list[int]:
         rows = []
         for event in self._changes.events:
-            position_id = self._inserted.find(event.position_id, event.key)
+            position_id = self._inserted.find(event.position_id, event.key, event.tag)
             data = to_json(changeset.event_data(event, position_id))
             rows.append(
                 (event.at_ms, event.type.value, event.severity.value, event.account, event.symbol, position_id, data)

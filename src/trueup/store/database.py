@@ -27,7 +27,7 @@ __all__ = ["Database", "Location", "locate"]
 _BUSY_S: Final = 10.0  # how long a write waits for another process's
 _CONNECT_S: Final = 10.0
 _STATEMENT_S: Final = 60.0
-_SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+_SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
 _ERRORS: Final = (*DATABASE_ERRORS, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -86,7 +86,7 @@ def locate(url: str) -> Location:
     )
 
 
-def _sqlite_engine(path: str) -> AsyncEngine:
+def _sqlite_engine(path: str, *, foreign_keys: bool) -> AsyncEngine:
     url = sa.URL.create("sqlite+aiosqlite", database=path)
     connect_args = {"timeout": _BUSY_S, "isolation_level": None}
     engine = create_async_engine(url, connect_args=connect_args, pool_size=2, max_overflow=2)
@@ -96,6 +96,7 @@ def _sqlite_engine(path: str) -> AsyncEngine:
         cursor = connection.cursor()
         for pragma in _SQLITE_PRAGMAS:
             cursor.execute(pragma)
+        cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         cursor.close()
 
     return engine
@@ -114,10 +115,15 @@ def _postgresql_engine(dsn: str) -> AsyncEngine:
 
 
 class Database:
-    """One store's connections. Not opened until first used; `dispose` closes them."""
+    """One store's connections. Not opened until first used; `dispose` closes them.
 
-    def __init__(self, location: Location) -> None:
+    Args:
+        foreign_keys: Off only while SQLite tables are rebuilt.
+    """
+
+    def __init__(self, location: Location, *, foreign_keys: bool = True) -> None:
         self.location = location
+        self._foreign_keys = foreign_keys
         self.dialect: Dialect = location.dialect
         self.tables: Tables = tables_for(location.dialect)
         self._engine: AsyncEngine | None = None
@@ -128,7 +134,7 @@ class Database:
         """The engine, and its way of single statements without a transaction around them."""
         if self._engine is None or self._reader is None:
             if self.dialect == "sqlite":
-                self._engine = self._reader = _sqlite_engine(self.location.target)
+                self._engine = self._reader = _sqlite_engine(self.location.target, foreign_keys=self._foreign_keys)
             else:
                 self._engine = _postgresql_engine(self.location.target)
                 self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")

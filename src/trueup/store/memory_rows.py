@@ -386,7 +386,7 @@ class MemoryCommit:
     def _events(self) -> Sequence[int]:
         ids = []
         for new in self._changes.events:
-            position_id = self._inserted.find(new.position_id, new.key)
+            position_id = self._inserted.find(new.position_id, new.key, new.tag)
             event_id = self._rows.next_id("events")
             ids.append(event_id)
             self._rows.events.append(

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from trueup.model.errors import ConfigurationError
 from trueup.model.values import Value
 from trueup.store.database import Database
-from trueup.store.legacy import LegacyChoice, LegacyReport, adapt, find_legacy
+from trueup.store.legacy import LegacyChoice, LegacyReport, adapt, find_legacy, finish
 
 __all__ = ["HEAD", "REVISIONS", "UpgradeReport", "ensure", "upgrade_database"]
 
@@ -41,6 +41,12 @@ class UpgradeReport(Value, frozen=True, kw_only=True):
     @property
     def changed(self) -> bool:
         return self.previous != self.revision
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return f"the store is up to date (revision {self.revision})"
+        moved = f"the store now has revision {self.revision} (before: {self.previous or 'none'})"
+        return moved if self.legacy is None else f"{moved}; {self.legacy}"
 
 
 async def _revision(connection: AsyncConnection) -> str | None:
@@ -108,7 +114,7 @@ async def upgrade_database(database: Database, choice: LegacyChoice | None) -> U
             legacy = await connection.run_sync(_prepare, str(database.location), choice)
         await connection.run_sync(_migrate)
         if legacy is not None:
-            await connection.run_sync(lambda sync: None)
+            await connection.run_sync(finish, str(database.location), legacy)
     return UpgradeReport(previous=revision, revision=HEAD, legacy=legacy)
 
 
