@@ -1,16 +1,16 @@
-"""An unmodified ccxt client whose URLs point to a served world."""
+"""Unmodified ccxt clients whose URLs point to a served world."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ccxt.pro
 
-from trueup.sim.bybit import build_wire
+from trueup.sim.bybit import LimitPolicy, build_wire
 from trueup.sim.server import VenueServer, served_world
 from trueup.sim.world import World
 from trueup.sim.world.account import AccountSpec
@@ -19,11 +19,33 @@ from trueup.sim.world.types import PositionMode
 
 @dataclass
 class Stage:
-    """A world behind a real server, and ccxt's Bybit client for its account `main`."""
+    """A world behind a real server; every account gets its own client, all share one list of markets."""
 
     world: World
-    exchange: Any
     server: VenueServer
+    clients: list[Any] = field(default_factory=list)
+    listed: Any = None
+
+    def account(self, name: str, mode: PositionMode = PositionMode.ONE_WAY) -> AccountSpec:
+        return self.world.add_account(name, "bybit", mode=mode)
+
+    async def client(self, account: AccountSpec) -> Any:
+        """Only key and URLs differ from a client of the real venue; the markets are loaded once."""
+        exchange = ccxt.pro.bybit({"apiKey": account.api_key, "secret": account.api_secret})
+        api = exchange.urls["api"]
+        for name in ("spot", "futures", "v2", "public", "private"):
+            api[name] = self.server.rest_url
+        streams = api["ws"]
+        for category in streams["public"]:
+            streams["public"][category] = f"{self.server.ws_url}/v5/public/{category}"
+        streams["private"]["contract"] = f"{self.server.ws_url}/v5/private"
+        self.clients.append(exchange)
+        if self.listed is None:
+            await exchange.load_markets()
+            self.listed = exchange
+        else:
+            exchange.set_markets_from_exchange(self.listed)
+        return exchange
 
     async def subscribed(self, *topics: str) -> None:
         """Returns once the venue's sessions together follow these topics."""
@@ -41,33 +63,14 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def staged(mode: PositionMode = PositionMode.ONE_WAY) -> AsyncIterator[Stage]:
-    """Opens a stage and takes it down."""
+async def staged() -> AsyncIterator[Stage]:
+    """Opens a stage and takes it down. One address serves many clients here, so addresses are not limited."""
     world = served_world(seed=5)
-    account = world.add_account("main", "bybit", mode=mode)
-    async with VenueServer(world, wires=[build_wire(world)]) as server:
-        exchange = client_of(server, account)
+    wire = build_wire(world, LimitPolicy(ip_requests=None))
+    async with VenueServer(world, wires=[wire]) as server:
+        stage = Stage(world, server)
         try:
-            yield Stage(world, exchange, server)
+            yield stage
         finally:
-            await exchange.close()
-
-
-@asynccontextmanager
-async def served(mode: PositionMode = PositionMode.ONE_WAY) -> AsyncIterator[tuple[World, Any]]:
-    """A stage for tests that need the world and the client only."""
-    async with staged(mode) as stage:
-        yield stage.world, stage.exchange
-
-
-def client_of(server: VenueServer, account: AccountSpec) -> Any:
-    """Only the URLs differ from a client of the real venue."""
-    exchange = ccxt.pro.bybit({"apiKey": account.api_key, "secret": account.api_secret})
-    api = exchange.urls["api"]
-    for name in ("spot", "futures", "v2", "public", "private"):
-        api[name] = server.rest_url
-    streams = api["ws"]
-    for category in streams["public"]:
-        streams["public"][category] = f"{server.ws_url}/v5/public/{category}"
-    streams["private"]["contract"] = f"{server.ws_url}/v5/private"
-    return exchange
+            for exchange in stage.clients:
+                await exchange.close()

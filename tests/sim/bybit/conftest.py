@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the helpers that both wires' tests share
+sys.path.insert(0, str(Path(__file__).parents[1]))  # shapes
+sys.path.insert(0, str(Path(__file__).parents[1] / "binance"))  # docs_section
 
 from bybit_client import START_MS, Client
 

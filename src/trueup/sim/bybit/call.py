@@ -67,7 +67,15 @@ class Call:
         return spec
 
 
-Handler = Callable[[Call], Result]
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A result with something to say in the envelope's `retExtInfo`."""
+
+    result: Result
+    extension: Result
+
+
+Handler = Callable[[Call], Result | Extended]
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,23 @@ def last_price_at(world: World, spec: InstrumentSpec, at_ms: int, default: Decim
         return default
 
 
+def order_book(call: Call) -> Result:
+    """GET /v5/market/orderbook: the last price to sell at, one tick above it to buy at."""
+    category = call.trading_category()
+    call.params.limit(25, 1_000)
+    spec = call.instrument(category)
+    row = ticker_of(call.world, spec, call.now_ms)
+    return {
+        "s": spec.symbol,
+        "b": [[row["bid1Price"], row["bid1Size"]]],
+        "a": [[row["ask1Price"], row["ask1Size"]]],
+        "ts": call.now_ms,
+        "u": call.now_ms,
+        "seq": call.now_ms,
+        "cts": call.now_ms,
+    }
+
+
 def funding_history(call: Call) -> Result:
     """GET /v5/market/funding/history: the rate now in force, at each funding of the window."""
     category = call.trading_category()

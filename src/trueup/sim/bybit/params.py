@@ -105,6 +105,13 @@ class Params:
             raise invalid(name)
         return choices[text]
 
+    def objects(self, name: str) -> list[dict[str, object]]:
+        """A list of objects; anything else is 10001."""
+        value = self._values.get(name)
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise invalid(name)
+        return value
+
     def limit(self, default: int, maximum: int) -> int:
         """The page size, 1 to `maximum`."""
         value = self.integer("limit")

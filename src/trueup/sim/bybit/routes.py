@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trueup.sim.bybit import account, history, market, orders, positions, trading_stop
+from trueup.sim.bybit import account, batch, history, market, orders, positions, trading_stop
 from trueup.sim.bybit.call import Handler
 
 
@@ -29,6 +29,7 @@ ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/v5/market/time"): Route(market.server_time),
     ("GET", "/v5/market/instruments-info"): Route(market.instruments_info),
     ("GET", "/v5/market/tickers"): Route(market.tickers),
+    ("GET", "/v5/market/orderbook"): Route(market.order_book),
     ("GET", "/v5/market/funding/history"): Route(market.funding_history),
     ("GET", "/v5/position/list"): Route(positions.position_list, 50),
     ("GET", "/v5/position/closed-pnl"): Route(positions.closed_pnl, 50),
@@ -45,6 +46,9 @@ ROUTES: Mapping[tuple[str, str], Route] = {
     ("POST", "/v5/order/amend"): Route(orders.amend, 10, writes=True),
     ("POST", "/v5/order/cancel"): Route(orders.cancel, 10, writes=True),
     ("POST", "/v5/order/cancel-all"): Route(orders.cancel_all, 10, writes=True),
+    ("POST", "/v5/order/create-batch"): Route(batch.create_batch, 10, writes=True),
+    ("POST", "/v5/order/amend-batch"): Route(batch.amend_batch, 10, writes=True),
+    ("POST", "/v5/order/cancel-batch"): Route(batch.cancel_batch, 10, writes=True),
     ("POST", "/v5/position/trading-stop"): Route(trading_stop.trading_stop, 10, writes=True),
     ("POST", "/v5/position/set-leverage"): Route(positions.set_leverage, 10, writes=True),
     ("POST", "/v5/position/switch-mode"): Route(positions.switch_mode, 10, writes=True),

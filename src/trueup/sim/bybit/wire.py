@@ -8,12 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from trueup.sim.bybit.auth import authenticate
-from trueup.sim.bybit.call import Call
+from trueup.sim.bybit.call import Call, Extended, Result
 from trueup.sim.bybit.errors import ApiError
 from trueup.sim.bybit.limits import LimitPolicy, RateLimits
 from trueup.sim.bybit.memory import Memory
@@ -47,12 +45,14 @@ class BybitWire:
         now_ms = self._world.now_ms()
         headers: dict[str, str] = {"Content-Type": _JSON, "Timenow": str(now_ms)}
         try:
-            result = self._answer(request, now_ms, headers)
+            answer = self._answer(request, now_ms, headers)
         except ApiError as error:
             return _refusal(error, headers, now_ms)
-        return WireResponse(200, _envelope(0, "OK", result, now_ms), headers)
+        if not isinstance(answer, Extended):
+            answer = Extended(answer, {})
+        return WireResponse(200, _envelope(0, "OK", answer, now_ms), headers)
 
-    def _answer(self, request: WireRequest, now_ms: int, headers: dict[str, str]) -> Mapping[str, object]:
+    def _answer(self, request: WireRequest, now_ms: int, headers: dict[str, str]) -> Result | Extended:
         self._limits.admit_address(request.client_ip, now_ms)
         route = ROUTES.get((request.method, request.path))
         if route is None:
@@ -86,14 +86,15 @@ class BybitWire:
         return account.name if account is not None else None
 
 
-def _envelope(code: int, text: str, result: Mapping[str, object], now_ms: int) -> bytes:
-    return _encode({"retCode": code, "retMsg": text, "result": result, "retExtInfo": {}, "time": now_ms})
+def _envelope(code: int, text: str, answer: Extended, now_ms: int) -> bytes:
+    envelope = {"retCode": code, "retMsg": text, "result": answer.result}
+    return _encode({**envelope, "retExtInfo": answer.extension, "time": now_ms})
 
 
 def _refusal(error: ApiError, headers: dict[str, str], now_ms: int) -> WireResponse:
     if error.body is not None:
         return WireResponse(error.status, error.body, {**headers, "Content-Type": "text/plain"})
-    return WireResponse(error.status, _envelope(error.code, error.text, error.result, now_ms), headers)
+    return WireResponse(error.status, _envelope(error.code, error.text, Extended(error.result, {}), now_ms), headers)
 
 
 def build_wire(world: World, limits: LimitPolicy | None = None) -> BybitWire:
