@@ -12,11 +12,21 @@ from trueup.store.repository import PositionNotActive, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from trueup.ports import Store
     from trueup.store.migrate import UpgradeReport
 
-__all__ = ["MemoryDatabase", "MemoryStore", "PositionNotActive", "Repository", "open_store", "upgrade"]
+__all__ = [
+    "MemoryDatabase",
+    "MemoryStore",
+    "PositionNotActive",
+    "Repository",
+    "backup",
+    "open_store",
+    "restore",
+    "upgrade",
+]
 
 
 def open_store(url: str) -> Store:
@@ -69,5 +79,41 @@ async def upgrade(
     database = Database(locate(url), foreign_keys=False)
     try:
         return await upgrade_database(database, choice)
+    finally:
+        await database.dispose()
+
+
+async def backup(url: str, path: Path) -> str:
+    """Copies the store to a new file, consistent as of one moment, while it may be in use; returns a sentence.
+
+    An SQLite store becomes an SQLite file that `open_store` opens; a PostgreSQL one becomes JSON lines for `restore`.
+
+    Raises:
+        ConfigurationError: The file exists, or its folder does not.
+        StoreUnavailable: The database or the disk refuses; no file is left behind.
+    """
+    from trueup.store.backup import copy_store
+    from trueup.store.database import Database, locate
+
+    database = Database(locate(url))
+    try:
+        return await copy_store(database, path)
+    finally:
+        await database.dispose()
+
+
+async def restore(url: str, path: Path) -> str:
+    """Reads a `backup` of a PostgreSQL store into an upgraded, empty database; returns a sentence.
+
+    Raises:
+        ConfigurationError: Not such a file, or the database holds rows; nothing was written.
+        StoreUnavailable: The database does not answer or refuses; nothing was written.
+    """
+    from trueup.store.backup import restore_store
+    from trueup.store.database import Database, locate
+
+    database = Database(locate(url))
+    try:
+        return await restore_store(database, path)
     finally:
         await database.dispose()

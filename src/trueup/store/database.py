@@ -171,6 +171,16 @@ class Database:
             raise self._failed(error, doing, opening=opening) from error
 
     @asynccontextmanager
+    async def snapshot(self, doing: str) -> AsyncIterator[AsyncConnection]:
+        """A connection whose statements all see the same moment (PostgreSQL)."""
+        try:
+            engine = self._engines()[0].execution_options(isolation_level="REPEATABLE READ")
+            async with engine.connect() as connection:
+                yield connection
+        except _ERRORS as error:
+            raise self._failed(error, doing) from error
+
+    @asynccontextmanager
     async def write(self, doing: str, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed at the end of the block and rolled back on any exception.
 
