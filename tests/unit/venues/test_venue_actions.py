@@ -6,6 +6,7 @@ import logging
 import traceback
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from venue_loopback import DROP, HANG, HTML, KEY, SECRET, HandClock, Loopback, Reply, reply
@@ -28,6 +29,7 @@ from trueup.model.orders import OrderKind, OrderList, OrderSide, Side
 from trueup.venues import open_venue
 from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit.adapter import BybitVenue
+from trueup.venues.client import make_client
 from trueup.venues.faults import Scrubber
 
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
@@ -237,12 +239,14 @@ async def test_bybit_facts(
     rights = {"ContractTrade": ["Order", "Position"], "Wallet": wallet}
     key = {"userID": 1, "readOnly": read_only, "permissions": rights}
     server.on("/v5/user/query-api", reply({"retCode": 0, "result": key}))
-    server.on("/v5/account/info", reply({"retCode": 0, "result": {"marginMode": "PORTFOLIO_MARGIN"}}))
+    info = {"marginMode": "PORTFOLIO_MARGIN", "unifiedMarginStatus": 1}
+    server.on("/v5/account/info", reply({"retCode": 0, "result": info}))
     server.on(LIST, reply(bybit_answer([bybit_position("BTCUSDT", "0", "", index) for index in (1, 2)])))
     facts = await bybit.facts()
     assert (facts.read_only, facts.can_withdraw, facts.can_trade) == (bool(read_only), withdraws, not read_only)
     assert facts.portfolio_margin
     assert facts.hedge_mode
+    assert any("classic" in note for note in facts.notes)
 
 
 async def test_binance_second_surface(binance: BinanceVenue, server: Loopback) -> None:
@@ -332,3 +336,29 @@ async def test_an_account_without_a_key_is_refused(server: Loopback, clock: Hand
     with pytest.raises(AuthenticationRefused, match="no key"):
         await venue.identity()
     await venue.aclose()
+
+
+# Where requests go
+
+
+async def test_a_proxy_is_the_way_out(server: Loopback, clock: HandClock) -> None:
+    server.on("/fapi/v1/time", reply({"serverTime": 5}))
+    venue = open_venue(
+        account="a",
+        venue="binanceusdm",
+        api_key="k",
+        api_secret="s",
+        rest_url="http://venue.invalid",
+        proxy=server.url,
+        clock=clock,
+    )
+    await venue.clock()
+    assert server.asked("/fapi/v1/time")[0].headers["Host"] == "venue.invalid"
+    await venue.aclose()
+
+
+@pytest.mark.parametrize(("venue", "hosts"), [("binanceusdm", {"fapi.binance.com"}), ("bybit", {"api.bybit.com"})])
+def test_without_a_rest_url_only_the_futures_api_is_known(venue: str, hosts: set[str], clock: HandClock) -> None:
+    client = make_client(venue, api_key="k", api_secret="s", rest_url=None, proxy=None, clock=clock)
+    assert {urlsplit(url).netloc for url in client._exchange.urls["api"].values()} == hosts
+    assert not client._exchange.has["fetchCurrencies"]

@@ -51,6 +51,7 @@ Params = Mapping[str, str | int]
 
 _POSITIONS_PAGE, _ORDERS_PAGE, _HISTORY_PAGE, _MARKETS_PAGE = 200, 50, 100, 1000
 _ALWAYS_COVERED = ("USDT", "USDC")
+_CLASSIC = (1, 2)  # unifiedMarginStatus: classic, and the early unified margin account
 
 
 class _Scope(msgspec.Struct, frozen=True):
@@ -311,6 +312,9 @@ class BybitVenue(VenueBase):
         read_only = exact("bybit query-api", flag, key.read_only, "readOnly")
         rights = key.permissions
         contracts = {*rights.get("ContractTrade", ()), *rights.get("Derivatives", ())}
+        notes = ["the position mode is that of BTCUSDT: Bybit keeps one per coin or symbol"]
+        if info.unified_margin_status in _CLASSIC:
+            notes.append("a classic account: only unified trading accounts are supported")
         left = self.client.limits.endpoint_left.values()
         tightest = min(left, key=lambda reading: reading[0] - reading[1], default=None)
         return AccountFacts(
@@ -321,7 +325,7 @@ class BybitVenue(VenueBase):
             portfolio_margin=None if info.margin_mode is None else info.margin_mode == "PORTFOLIO_MARGIN",
             weight_used=None if tightest is None else tightest[1] - tightest[0],
             weight_limit=None if tightest is None else tightest[1],
-            notes=("the position mode is that of BTCUSDT: Bybit keeps one per coin or symbol",),
+            notes=tuple(notes),
         )
 
     async def _hedge_mode(self) -> bool | None:
