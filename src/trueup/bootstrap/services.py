@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.bootstrap.doctor import examine
 from trueup.bootstrap.explain import explain_position
 from trueup.bootstrap.status import account_statuses
 from trueup.bootstrap.wiring import Program, open_program
@@ -135,6 +134,8 @@ class _Services:
             await program.store.set_paused(account, paused, program.clock.now_ms())
 
     async def doctor(self) -> tuple[Check, ...]:
+        from trueup.bootstrap.doctor import examine
+
         return await examine(self._settings)
 
     async def pin_reset(self, account: str) -> str:

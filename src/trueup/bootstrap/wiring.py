@@ -17,7 +17,6 @@ from trueup.engine.runner import Runner
 from trueup.engine.settings import AccountPlan, Timing
 from trueup.engine.work import AccountWork
 from trueup.store import open_store
-from trueup.venues import open_venue
 
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, Settings
@@ -111,6 +110,8 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
 
 
 def _open_venue(settings: Settings, account: AccountSettings, clock: Clock) -> Venue:
+    from trueup.venues import open_venue  # late: commands that ask no venue do not load its client
+
     proxy = settings.secret(account.name, "proxy").reveal() if account.proxy is not None else None
     return open_venue(
         account=account.name,

@@ -1,0 +1,159 @@
+"""Stops of an ended lifecycle: cancelled in protect mode, durable over a kill, told in sync mode, entries never touched."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from decimal import Decimal
+
+import pytest
+
+from tests.support.bench import Bench
+from trueup.sim.faults import Fault, FaultKind
+from trueup.sim.world.requests import ConditionalRequest
+from trueup.sim.world.types import ConditionalKind, OrderType, Side
+
+BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
+CANCELS = {"binanceusdm": "/fapi/v1/algoOrder", "bybit": "/v5/order/cancel"}
+
+
+async def _closed_with_a_stop_left(bench: Bench, venue: str, mode: str = "protect") -> tuple[str, int]:
+    name = bench.account("main", venue, mode)
+    bench.world.open_position(name, "ETHUSDT", "long", "2")
+    stop = bench.stop_order(name, "ETHUSDT", "long", "2", "2000")
+    await bench.sync_report(name, 0)
+    bench.world.close_position(name, "ETHUSDT", "long")
+    return name, stop.conditional_id
+
+
+def _is_open(bench: Bench, name: str, stop: int) -> bool:
+    order = bench.world.look(name).conditional(stop)
+    assert order is not None
+    return order.is_open
+
+
+@BOTH
+async def test_the_ended_lifecycles_stop_is_cancelled(bench: Bench, venue: str) -> None:
+    name, stop = await _closed_with_a_stop_left(bench, venue)
+    assert _is_open(bench, name, stop)
+    report = await bench.sync_report(name, 0)
+    assert len(report["protection"]["cancelled"]) == 1
+    assert not _is_open(bench, name, stop)
+    [event] = await bench.events("ORPHANED_SL_CLEANED")
+    assert set(event["data"]) == {"symbol", "order_id", "order_type", "reason"}
+
+
+@BOTH
+async def test_in_sync_mode_the_orphan_is_told_and_left(bench: Bench, venue: str) -> None:
+    name, stop = await _closed_with_a_stop_left(bench, venue, "sync")
+    report = await bench.sync_report(name, 3)
+    assert len(report["closed_phantom"]) == 1
+    assert len(report["protection"]["orphans"]) == 1
+    assert _is_open(bench, name, stop)
+
+
+@BOTH
+async def test_killed_between_the_close_and_the_cancel(bench: Bench, venue: str) -> None:
+    name, stop = await _closed_with_a_stop_left(bench, venue)
+    bench.fault(Fault(FaultKind.HANG, path=CANCELS[venue], method="DELETE" if venue == "binanceusdm" else "POST"))
+    process = await bench.start("sync", "--json")
+    for _ in range(400):
+        if any(row[bench_status(bench)] == "closed" for row in bench.book_bytes()["positions"]):
+            break
+        await asyncio.sleep(0.05)
+    else:
+        raise AssertionError("the close was never committed")
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+    assert _is_open(bench, name, stop)
+    closed = bench.book_bytes()
+    bench.mend()
+
+    report = await bench.sync_report(name, 0)
+
+    assert len(report["protection"]["cancelled"]) == 1
+    assert report["closed_phantom"] == []
+    assert not _is_open(bench, name, stop)
+    assert len(bench.book_bytes()["positions"]) == 1
+    assert bench.book_bytes()["trades"] == closed["trades"]
+    assert len(await bench.events("PHANTOM_POSITION_CLOSED")) == 1
+
+
+def bench_status(bench: Bench) -> int:
+    """Where the status column stands in a row of `positions`."""
+    import sqlite3
+
+    with sqlite3.connect(bench.sqlite_file) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(positions)")]
+    return names.index("status")
+
+
+@BOTH
+async def test_a_cancel_that_fails_is_exit_5_counted_and_carried_out_later(bench: Bench, venue: str) -> None:
+    name, stop = await _closed_with_a_stop_left(bench, venue)
+    bench.fault(Fault(FaultKind.HTTP_ERROR, path=CANCELS[venue], status=503, method="DELETE" if venue == "binanceusdm" else "POST"))
+    report = await bench.sync_report(name, 5)
+    assert len(report["closed_phantom"]) == 1
+    assert len(report["protection"]["failed"]) == 1
+    status = (await bench.run("status", "--json")).json
+    assert "failed" in str(status)
+    assert len(await bench.events("CLEANUP_FAILED")) == 1
+    bench.mend()
+    after = await bench.sync_report(name, 0)
+    assert len(after["protection"]["cancelled"]) == 1
+    assert not _is_open(bench, name, stop)
+
+
+@BOTH
+async def test_the_answer_to_the_cancel_is_lost(bench: Bench, venue: str) -> None:
+    name, stop = await _closed_with_a_stop_left(bench, venue)
+    method = "DELETE" if venue == "binanceusdm" else "POST"
+    bench.fault(Fault(FaultKind.ANSWER_LOST, path=CANCELS[venue], method=method, count=1))
+    report = await bench.sync_report(name, 0)
+    assert report["protection"]["failed"] == []
+    assert not _is_open(bench, name, stop)
+    assert len(await bench.events("ORPHANED_SL_CLEANED")) == 1
+
+
+@BOTH
+async def test_the_symbol_was_reopened_before_the_cancel(bench: Bench, venue: str) -> None:
+    name, stop = await _closed_with_a_stop_left(bench, venue)
+    bench.world.open_position(name, "ETHUSDT", "long", "2")
+    report = await bench.sync_report(name, 0)
+    assert len(report["closed_phantom"]) == 1
+    assert _is_open(bench, name, stop), "the stop now covers the new position"
+    assert len(await bench.events("ORPHANED_SL_KEPT")) == 1
+
+
+@BOTH
+async def test_somebodys_stop_entry_is_never_touched(bench: Bench, venue: str) -> None:
+    name = bench.account("main", venue, "protect")
+    bench.world.open_position(name, "ETHUSDT", "long", "2")
+    await bench.sync_report(name, 0)
+    entry = bench.world.place_conditional(
+        name,
+        ConditionalRequest(
+            symbol="ETHUSDT",
+            side=Side.SELL,
+            kind=ConditionalKind.STOP,
+            order_type=OrderType.MARKET,
+            quantity=Decimal(2),
+            trigger_price=Decimal(2000),
+        ),
+    )
+    await bench.sync_report(name, 0)
+    bench.world.close_position(name, "ETHUSDT", "long")
+    report = await bench.sync_report(name, 0)
+    assert report["protection"]["orphans"] == []
+    assert _is_open(bench, name, entry.conditional_id)
+
+
+@BOTH
+async def test_a_fired_stop_is_the_reason(bench: Bench, venue: str) -> None:
+    name = bench.account("main", venue, "protect")
+    bench.world.open_position(name, "ETHUSDT", "long", "2")
+    bench.stop_order(name, "ETHUSDT", "long", "2", "2000")
+    await bench.sync_report(name, 0)
+    bench.world.set_price("ETHUSDT", "1995")
+    [closed] = (await bench.sync_report(name, 0))["closed_phantom"]
+    assert (closed["exit_reason"], closed["evidence"]) == ("stop_loss", "fills")

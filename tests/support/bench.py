@@ -1,0 +1,186 @@
+"""A served venue, a store and the real command, for end-to-end tests.
+
+The venue runs in the test's own loop behind real sockets; every command is a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from trueup.sim.faults import Fault
+from trueup.sim.server import VenueServer, served_world
+from trueup.sim.world.requests import ConditionalRequest
+from trueup.sim.world.types import ConditionalKind, ConditionalOrder, Leg, OrderType, PositionMode, Side, TriggerBy, Venue
+from trueup.sim.world.world import World
+
+VENUES: Mapping[str, Venue] = {"binanceusdm": "binance", "bybit": "bybit"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass
+class Bench:
+    """One world with its server, one configuration, one store."""
+
+    folder: Path
+    world: World
+    server: VenueServer
+    store_url: str
+    sync: dict[str, str] = field(default_factory=dict)
+    protection: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, dict[str, str]] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def account(self, name: str, venue: str, mode: str = "sync", *, hedge: bool = False, **keys: str) -> str:
+        """Opens an account in the world and names it in the configuration. `keys` are TOML values."""
+        spec = self.world.add_account(
+            name, VENUES[venue], mode=PositionMode.HEDGE if hedge else PositionMode.ONE_WAY
+        )
+        stem = name.upper().replace("-", "_")
+        self.environ[f"{stem}_KEY"], self.environ[f"{stem}_SECRET"] = spec.api_key, spec.api_secret
+        self.accounts[name] = {
+            "venue": f'"{venue}"',
+            "mode": f'"{mode}"',
+            "api_key": f'"env:{stem}_KEY"',
+            "api_secret": f'"env:{stem}_SECRET"',
+            "rest_url": f'"{self.server.rest_url}"',
+            "ws_url": f'"{self.server.ws_url}"',
+            **keys,
+        }
+        return name
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "trueup.toml"
+
+    def write_config(self) -> None:
+        sync = {"confirm_after_s": "0", "new_row_grace_s": "0", **self.sync}
+        protection = {"grace_s": "0", **self.protection}
+        parts = [f'[store]\nurl = "{self.store_url}"\n', _table("sync", sync), _table("protection", protection)]
+        parts.append('[http]\nlisten = ""\n')
+        for name, keys in self.accounts.items():
+            parts.append("[[accounts]]\n" + f'name = "{name}"\n' + "".join(f"{k} = {v}\n" for k, v in keys.items()))
+        self.config.write_text("\n".join(parts))
+
+    async def start(self, *arguments: str, environ: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
+        """The command as a process."""
+        self.write_config()
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "trueup",
+            *arguments,
+            "--config",
+            str(self.config),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self.folder,
+            env={**os.environ, **self.environ, "NO_COLOR": "1", **(environ or {})},
+        )
+
+    async def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Done:
+        """The command, to its end."""
+        process = await self.start(*arguments, environ=environ)
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), 100)
+        except TimeoutError:
+            process.send_signal(signal.SIGKILL)
+            raise
+        return Done(process.returncode or 0, out.decode(), err.decode())
+
+    async def sync_report(self, account: str, code: int, *arguments: str) -> Any:
+        """`trueup sync --json` of one account, which must end with `code`; its part of the answer."""
+        done = await self.run("sync", "--json", "--account", account, *arguments)
+        assert done.code == code, f"exit {done.code}, wanted {code}\n{done.out}\n{done.err}"
+        return done.json["accounts"][account]
+
+    async def positions(self, status: str = "active") -> list[Any]:
+        done = await self.run("positions", "--json", "--status", status)
+        assert done.code == 0, done.err
+        return list(done.json)
+
+    async def events(self, kind: str | None = None) -> list[Any]:
+        arguments = ("--type", kind) if kind else ()
+        done = await self.run("events", "--json", *arguments)
+        assert done.code == 0, done.err
+        return done.lines
+
+    def fault(self, fault: Fault) -> int:
+        return self.server.front.faults.add(fault).fault_id
+
+    def mend(self) -> None:
+        self.server.front.faults.clear()
+
+    def stop_order(
+        self, account: str, symbol: str, side: str, quantity: str, trigger: str, *, hedge: bool = False, client_id: str = ""
+    ) -> ConditionalOrder:
+        """A reduce-only stop under a `long` or `short` position, as a bot places it."""
+        exit_side = Side.SELL if side == "long" else Side.BUY
+        leg = (Leg.LONG if side == "long" else Leg.SHORT) if hedge else Leg.NET
+        request = ConditionalRequest(
+            symbol=symbol,
+            side=exit_side,
+            kind=ConditionalKind.STOP,
+            order_type=OrderType.MARKET,
+            quantity=Decimal(quantity),
+            trigger_price=Decimal(trigger),
+            trigger_by=TriggerBy.MARK,
+            leg=leg,
+            reduce_only=not hedge,
+            client_order_id=client_id,
+        )
+        return self.world.place_conditional(account, request)
+
+    def book_bytes(self) -> dict[str, list[tuple[Any, ...]]]:
+        """The book's tables, row by row, of an embedded store."""
+        with sqlite3.connect(self.sqlite_file) as connection:
+            return {
+                table: connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+                for table in ("positions", "orders", "trades")
+            }
+
+    def execute(self, statement: str, *values: object) -> None:
+        """What a bot does with its own connection to an embedded store."""
+        with sqlite3.connect(self.sqlite_file) as connection:
+            connection.execute(statement, values)
+
+    @property
+    def sqlite_file(self) -> Path:
+        return Path(self.store_url.removeprefix("sqlite:///"))
+
+
+def _table(name: str, keys: Mapping[str, str]) -> str:
+    return f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+
+
+@asynccontextmanager
+async def open_bench(folder: Path, store_url: str | None = None, *, seed: int = 11) -> AsyncIterator[Bench]:
+    world = served_world(seed)
+    async with VenueServer(world) as server:
+        yield Bench(folder, world, server, store_url or f"sqlite:///{folder / 'book.db'}")
