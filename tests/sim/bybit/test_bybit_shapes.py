@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bybit_client import Client
+from docs_section import check_section
 from shapes import differences, recorded, unexplained
 
 from trueup.sim.world import World
@@ -223,3 +224,21 @@ def test_answers_have_the_documented_fields(world: World, client: Client, path: 
         assert set(names.split()) <= set(row)
         if path in TEXTS_EVERYWHERE:
             assert {type(value) for value in row.values()} == {str}
+
+
+def test_the_documentation_lists_the_differences() -> None:
+    grouped: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for name, table in DELIBERATE.items():
+        alike = tuple(other for other, same in DELIBERATE.items() if same is table)
+        if name == alike[0]:
+            for path, why in table.items():
+                grouped.setdefault((alike, why), []).append(path)
+    rows = [
+        f"| {', '.join(_kind(name) for name in kinds)} | {', '.join(f'`{path}`' for path in paths)} | {why} |"
+        for (kinds, why), paths in grouped.items()
+    ]
+    check_section("venue-bybit.md", "differences", ["| payload | fields | why |", "|---|---|---|", *rows])
+
+
+def _kind(name: str) -> str:
+    return name.removesuffix(".json").removeprefix("http_get_").replace("ws_account_", "message ").replace("_", " ")

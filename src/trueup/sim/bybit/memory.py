@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from trueup.sim.world.events import AccountChanged, WorldEvent
 from trueup.sim.world.types import Leg
 from trueup.sim.world.view import AccountView
 
@@ -15,6 +16,13 @@ class Memory:
     def __init__(self) -> None:
         self._first_used: dict[tuple[str, str, Leg], int] = {}
         self._close_on_trigger: set[int] = set()
+
+    def happened(self, event: WorldEvent) -> None:
+        """Notes first uses as they happen, so that they outlast the versions which the world forgets."""
+        if isinstance(event, AccountChanged):
+            for position in event.positions:
+                if position.lifecycle == 1:
+                    self._first_used.setdefault((event.account, position.symbol, position.leg), position.opened_ms)
 
     def first_used_ms(self, view: AccountView, symbol: str, leg: Leg) -> int:
         """When the slot was first used: its oldest version that was ever seen here."""

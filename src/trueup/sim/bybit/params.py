@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from trueup.sim.bybit.errors import ApiError, bad_parameter
 
-_MAX_DIGITS = 40
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_INTEGER = re.compile(r"-?[0-9]+")
+_MAX_DIGITS = 20
 _C = TypeVar("_C")
 
 
@@ -65,27 +68,25 @@ class Params:
         return value
 
     def decimal(self, name: str) -> Decimal | None:
-        """A finite, non-negative number, None when it is missing."""
+        """A number of plain digits, None when it is missing."""
         text = self.text(name)
         if not text:
             return None
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            raise invalid(name) from None
-        if not value.is_finite() or value < 0 or len(text) > _MAX_DIGITS:
-            raise invalid(name)
-        return value
+        return _number(name, text)
+
+    def signed(self, name: str) -> Decimal:
+        """A number that may be negative; raises 10001 when it is missing."""
+        text = self.required(name)
+        return -_number(name, text[1:]) if text.startswith("-") else _number(name, text)
 
     def integer(self, name: str) -> int | None:
         """A whole number, None when it is missing."""
         text = self.text(name)
         if not text:
             return None
-        try:
-            return int(text)
-        except ValueError:
-            raise invalid(name) from None
+        if _INTEGER.fullmatch(text) is None or len(text) > _MAX_DIGITS:
+            raise invalid(name)
+        return int(text)
 
     def flag(self, name: str) -> bool:
         """`true` or `false`; missing is false."""
@@ -120,6 +121,12 @@ class Params:
         if not 1 <= value <= maximum:
             raise invalid("limit")
         return value
+
+
+def _number(name: str, text: str) -> Decimal:
+    if _NUMBER.fullmatch(text) is None or len(text) > _MAX_DIGITS:
+        raise invalid(name)
+    return Decimal(text)
 
 
 def invalid(name: str) -> ApiError:

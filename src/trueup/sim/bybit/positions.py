@@ -18,7 +18,7 @@ from trueup.sim.bybit.params import invalid
 from trueup.sim.bybit.render_positions import closed_pnl_row, position_row
 from trueup.sim.bybit.text import plain
 from trueup.sim.world.refusals import BadLeverage, NothingToChange, Refusal
-from trueup.sim.world.types import ZERO, InstrumentSpec, Kind, Leg, Position, PositionMode
+from trueup.sim.world.types import InstrumentSpec, Kind, Leg, Position, PositionMode
 
 _MISSING = "Missing some parameters that must be filled in, symbol or settleCoin"
 
@@ -151,17 +151,13 @@ def add_margin(call: Call) -> Result:
     """POST /v5/position/add-margin: adds or takes margin of an isolated position."""
     category = call.trading_category()
     spec = call.instrument(category)
-    text = call.params.required("margin")
-    try:
-        amount = Decimal(text)
-    except ArithmeticError:
-        raise invalid("margin") from None
+    amount = call.params.signed("margin")
     view = call.view()
     leg = slot_leg(call, view.mode)
     position = view.position(spec.symbol, leg)
     if position is None or position.is_flat:
         raise ApiError(110033, "You can't set margin without an open position")
-    if not amount.is_finite() or amount == ZERO:
+    if not amount:
         raise ApiError(110027, "Margin is not modified")
     try:
         call.world.adjust_margin(call.owner.name, spec.symbol, leg, amount)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from trueup.sim.world.types import InstrumentSpec
 
@@ -32,7 +33,14 @@ def fixed(value: Decimal, decimals: int) -> str:
 
 def price_scale(spec: InstrumentSpec) -> int:
     """Bybit's `priceScale`: digits of a price as written; two at least, although a tick may be coarser."""
-    return max(_MIN_PRICE_SCALE, spec.price_decimals)
+    return max(_MIN_PRICE_SCALE, _decimals(spec.price_tick))
+
+
+@lru_cache(maxsize=1_024)
+def _decimals(step: Decimal) -> int:
+    """Digits after the point of a number on the grid of `step`; asked for with every number that is written."""
+    exponent = step.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def price_text(spec: InstrumentSpec, price: Decimal | None) -> str:
@@ -42,7 +50,7 @@ def price_text(spec: InstrumentSpec, price: Decimal | None) -> str:
 
 def quantity_text(spec: InstrumentSpec, quantity: Decimal) -> str:
     """A quantity in contracts, without its sign; `0` for none."""
-    return fixed(abs(quantity), spec.quantity_decimals) if quantity else "0"
+    return fixed(abs(quantity), _decimals(spec.quantity_step)) if quantity else "0"
 
 
 def engine_price(price: Decimal) -> str:

@@ -35,6 +35,7 @@ class BybitWire:
         self._memory = Memory()
         self._limits = RateLimits(LimitPolicy() if limits is None else limits)
         self._streams = Streams(world, self._memory)
+        world.subscribe(self._memory.happened)
 
     @property
     def venue(self) -> Venue:
