@@ -120,7 +120,7 @@ def _liquidation(spec: InstrumentSpec, risk: PositionRisk) -> str:
 
 
 def max_price(spec: InstrumentSpec) -> Decimal:
-    """The highest price of an order: twenty million ticks, as the venue's BTCUSDT has it, or ten times the first price."""
+    """The highest price of an order: twenty million ticks, as of BTCUSDT, or ten times the first price."""
     return max(spec.price_tick * 20_000_000, spec.initial_price * 10)
 
 
