@@ -362,3 +362,4 @@ def test_without_a_rest_url_only_the_futures_api_is_known(venue: str, hosts: set
     client = make_client(venue, api_key="k", api_secret="s", rest_url=None, proxy=None, clock=clock)
     assert {urlsplit(url).netloc for url in client._exchange.urls["api"].values()} == hosts
     assert not client._exchange.has["fetchCurrencies"]
+    assert not client._exchange.logger.isEnabledFor(logging.CRITICAL)  # it would tell every request's headers
