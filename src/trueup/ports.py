@@ -23,9 +23,11 @@ from trueup.model.observations import (
     Identity,
     OrderLookup,
     OrdersSnapshot,
+    PositionReport,
     PositionsSnapshot,
     SecondSurface,
 )
+from trueup.model.orders import OrderRecord
 from trueup.model.positions import Position
 from trueup.model.values import Value
 
@@ -98,6 +100,19 @@ class Venue(Protocol):
         Raises:
             UnknownOrder: The venue does not know it there: believed only after both lists were read.
             Rejected: Refused, with the venue's code.
+            OutcomeUnknown: No answer came.
+        """
+        ...
+
+    async def find_order(self, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """The regular order of that client id, from the open orders and the history; None: both were read, none has it."""
+        ...
+
+    async def close_market(self, report: PositionReport, client_order_id: str) -> None:
+        """Sends a reduce-only market order for the whole of a position that was just read.
+
+        Raises:
+            Rejected: Refused, with the venue's code: nothing was sent to the market.
             OutcomeUnknown: No answer came.
         """
         ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-
 from tests.support.bench import Bench
+
 from trueup.sim.faults import Fault, FaultKind
 
 BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
@@ -46,7 +46,11 @@ async def test_adopts_verifies_and_closes_exactly_the_one_that_was_closed(bench:
     book = bench.book_bytes()
     assert len(book["positions"]) == 2
     assert len(await bench.positions("closed")) == 1
-    [exit_order] = [order for order in book["orders"] if str(fills[-1].order_id) in map(str, order) or closed["position_id"] in order]
+    [exit_order] = [
+        order
+        for order in book["orders"]
+        if str(fills[-1].order_id) in map(str, order) or closed["position_id"] in order
+    ]
     assert exit_order
     trades = [trade for trade in book["trades"] if closed["position_id"] in trade]
     assert len(trades) == 2
@@ -71,7 +75,7 @@ FAULTS = {
         (venue, fault)
         for venue in ("binanceusdm", "bybit")
         for fault in FAULTS
-        if not (venue == "binanceusdm" and "bybit" in fault or venue == "binanceusdm" and fault == "usdc alone")
+        if not ((venue == "binanceusdm" and "bybit" in fault) or (venue == "binanceusdm" and fault == "usdc alone"))
         and not (venue == "bybit" and fault == "no size")
     ],
 )
@@ -126,7 +130,9 @@ async def test_answers_that_stay_empty_close_nothing_while_fills_say_open(bench:
 
 
 @BOTH
-async def test_the_same_key_answering_for_another_account_is_exit_2_and_changes_nothing(bench: Bench, venue: str) -> None:
+async def test_the_same_key_answering_for_another_account_is_exit_2_and_changes_nothing(
+    bench: Bench, venue: str
+) -> None:
     name = bench.account("main", venue)
     bench.account("other", venue)
     bench.world.open_position(name, "BTCUSDT", "long", "0.010")

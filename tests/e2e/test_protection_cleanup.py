@@ -7,8 +7,8 @@ import signal
 from decimal import Decimal
 
 import pytest
-
 from tests.support.bench import Bench
+
 from trueup.sim.faults import Fault, FaultKind
 from trueup.sim.world.requests import ConditionalRequest
 from trueup.sim.world.types import ConditionalKind, OrderType, Side
@@ -91,7 +91,11 @@ def bench_status(bench: Bench) -> int:
 @BOTH
 async def test_a_cancel_that_fails_is_exit_5_counted_and_carried_out_later(bench: Bench, venue: str) -> None:
     name, stop = await _closed_with_a_stop_left(bench, venue)
-    bench.fault(Fault(FaultKind.HTTP_ERROR, path=CANCELS[venue], status=503, method="DELETE" if venue == "binanceusdm" else "POST"))
+    bench.fault(
+        Fault(
+            FaultKind.HTTP_ERROR, path=CANCELS[venue], status=503, method="DELETE" if venue == "binanceusdm" else "POST"
+        )
+    )
     report = await bench.sync_report(name, 5)
     assert len(report["closed_phantom"]) == 1
     assert len(report["protection"]["failed"]) == 1

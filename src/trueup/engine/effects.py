@@ -1,11 +1,7 @@
 """Carries effects out: at least once, verified on the venue, bounded in attempts per pass, then told and tried again later.
 
-1. Immediately before a cancel the key is read afresh. While a position is open there, the order belongs to it and stays; if
-   the key cannot be read, the cancel waits.
-2. "Not found" is believed only after both order lists and the history were read.
-3. An action without an answer is never repeated before the venue was asked what became of it.
-4. An effect is done when the venue shows it done, not when a call returned.
-5. The outcome, its events and what the book knows of the order are one transaction.
+The outcome, its events and what the book knows of the order are one transaction. Nothing is dropped: an effect whose attempts
+are used up is escalated, and every later pass goes on trying until the venue shows it done.
 """
 
 from __future__ import annotations
@@ -16,19 +12,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from trueup.core.review import order_report
+from trueup.engine.acts import Acts, Attempt
 from trueup.model.changes import ChangeSet
-from trueup.model.effects import CancelOrder, Effect, EffectKind, EffectState, EffectUpdate
-from trueup.model.errors import (
-    AuthenticationRefused,
-    InvariantBroken,
-    OutcomeUnknown,
-    RateLimited,
-    Rejected,
-    UnknownOrder,
-    Unobserved,
-)
+from trueup.model.effects import CancelOrder, Effect, EffectKind, EffectState, EffectUpdate, MarketClose
+from trueup.model.errors import AuthenticationRefused, OutcomeUnknown, RateLimited, Rejected, Unobserved
 from trueup.model.events import EventType, NewEvent, Severity
-from trueup.model.orders import OpenOrder, OrderStatus
+from trueup.model.orders import OrderStatus
 from trueup.model.reports import OrderReport
 from trueup.model.values import from_json
 
@@ -36,13 +25,15 @@ if TYPE_CHECKING:
     from trueup.engine.settings import AccountPlan, Timing
     from trueup.ports import Clock, Owner, Store, Venue
 
-__all__ = ["EffectsOutcome", "EffectsWorker"]
+__all__ = ["ATTEMPTS_PER_PASS", "EffectsOutcome", "EffectsWorker"]
 
 _log = structlog.get_logger("trueup.effects")
 
 ATTEMPTS_PER_PASS = 3
 _FIRST_DELAY_MS = 500
 _LONGEST_DELAY_MS = 300_000
+
+_Payload = CancelOrder | MarketClose
 
 
 @dataclass
@@ -51,21 +42,7 @@ class EffectsOutcome:
 
     cancelled: list[OrderReport] = field(default_factory=list)
     failed: list[OrderReport] = field(default_factory=list)
-    unfinished: int = 0
-
-
-@dataclass(frozen=True)
-class _Result:
-    """An attempt's end: `done` with what became of it, or the problem that made it wait.
-
-    `blocked`: nothing was tried because the venue could not be read; it counts as an attempt all the same.
-    """
-
-    done: bool
-    outcome: str
-    cancelled: bool = False
-    order: OpenOrder | None = None
-    retry_after_s: float = 0.0
+    closed_any: bool = False
 
 
 class EffectsWorker:
@@ -74,7 +51,7 @@ class EffectsWorker:
     def __init__(self, plan: AccountPlan, timing: Timing, venue: Venue, store: Store, clock: Clock) -> None:
         self._plan = plan
         self._timing = timing
-        self._venue = venue
+        self._acts = Acts(venue, store)
         self._store = store
         self._clock = clock
 
@@ -88,127 +65,98 @@ class EffectsWorker:
         states = (EffectState.PENDING, EffectState.ESCALATED)
         for effect in await self._store.effects(account=self._plan.name, states=states):
             if due_only and effect.next_attempt_at_ms > self._clock.now_ms():
-                outcome.unfinished += 1
                 continue
             await self._carry_out(owner, effect, outcome)
         return outcome
 
     async def _carry_out(self, owner: Owner, effect: Effect, outcome: EffectsOutcome) -> None:
-        if effect.kind is not EffectKind.CANCEL_ORDER:
-            raise InvariantBroken(f"effect {effect.effect_id}: no worker carries out {effect.kind.value}")
-        cancel = from_json(effect.payload, CancelOrder)
-        result = _Result(done=False, outcome="not tried")
+        payload: _Payload = from_json(effect.payload, _TYPES[effect.kind])
         attempts = effect.attempts
-        for attempt in range(1, ATTEMPTS_PER_PASS + 1):
+        for number in range(1, ATTEMPTS_PER_PASS + 1):
             attempts += 1
-            result = await self._attempt(cancel)
-            if result.done:
+            attempt = await self._attempt(payload)
+            if attempt.done:
                 break
-            _log.warning("effect.failed", account=self._plan.name, order_id=cancel.order_id, problem=result.outcome)
-            if attempt < ATTEMPTS_PER_PASS:
-                await self._clock.sleep(max(result.retry_after_s, _FIRST_DELAY_MS * 2 ** (attempt - 1) / 1000))
-        await self._write(owner, effect, cancel, attempts, result)
-        if result.done:
-            if result.cancelled:
-                outcome.cancelled.append(order_report(cancel))
-            return
-        outcome.unfinished += 1
-        outcome.failed.append(order_report(cancel, result.outcome))
+            _log.warning("effect.failed", account=self._plan.name, effect_id=effect.effect_id, problem=attempt.outcome)
+            if number < ATTEMPTS_PER_PASS:
+                await self._clock.sleep(max(attempt.retry_after_s, _FIRST_DELAY_MS * 2 ** (number - 1) / 1000))
+        await self._write(owner, effect, payload, attempts, attempt)
+        if isinstance(payload, MarketClose):
+            outcome.closed_any |= attempt.done
+        elif attempt.done and attempt.acted:
+            outcome.cancelled.append(order_report(payload))
+        elif not attempt.done:
+            outcome.failed.append(order_report(payload, attempt.outcome))
 
-    async def _attempt(self, cancel: CancelOrder) -> _Result:
+    async def _attempt(self, payload: _Payload) -> Attempt:
         try:
-            return await self._cancel(cancel)
+            if isinstance(payload, MarketClose):
+                return await self._acts.close(payload)
+            return await self._acts.cancel(payload)
         except RateLimited as error:
-            return _Result(done=False, outcome=str(error), retry_after_s=float(error.retry_after_s or 0))
+            return Attempt(done=False, outcome=str(error), retry_after_s=float(error.retry_after_s or 0))
         except (Unobserved, OutcomeUnknown, Rejected, AuthenticationRefused) as error:
-            return _Result(done=False, outcome=str(error))
+            return Attempt(done=False, outcome=str(error))
 
-    async def _cancel(self, cancel: CancelOrder) -> _Result:
-        view = await self._venue.positions(cancel.symbol)
-        if any(report.symbol == cancel.symbol and report.side is cancel.side for report in view.reports):
-            return _Result(done=True, outcome="kept: a position is open there, the order belongs to it")
-        if view.quarantined:
-            return _Result(done=False, outcome=f"the position could not be read: {view.quarantined[0].problem}")
-        order = await self._listed(cancel)
-        if order is None:
-            return await self._absent(cancel)
-        if not order.closes(cancel.side):
-            return _Result(done=True, outcome="kept: it has no close semantics, it is somebody's entry")
-        try:
-            await self._venue.cancel(cancel)
-        except UnknownOrder:
-            return await self._absent(cancel) if await self._listed(cancel) is None else _still_listed()
-        if await self._listed(cancel) is not None:
-            return _still_listed()
-        return _Result(done=True, outcome="cancelled", cancelled=True, order=order)
-
-    async def _listed(self, cancel: CancelOrder) -> OpenOrder | None:
-        """The order as either list shows it now."""
-        orders = await self._venue.open_orders(cancel.symbol)
-        return next((order for order in orders.orders if order.order_id == cancel.order_id), None)
-
-    async def _absent(self, cancel: CancelOrder) -> _Result:
-        """Neither list has it: the history says what became of it, unless it has forgotten it."""
-        lookup = await self._venue.lookup_orders(cancel.symbol, (cancel.order_id,))
-        record = lookup.get(cancel.order_id)
-        if record is not None and record.status is OrderStatus.OPEN:
-            return _Result(done=False, outcome="the history calls it open, no list shows it")
-        became = record.status.value if record is not None else "unknown to lists and history"
-        return _Result(done=True, outcome=f"already gone: {became}", cancelled=became == OrderStatus.CANCELLED.value)
-
-    async def _write(self, owner: Owner, effect: Effect, cancel: CancelOrder, attempts: int, result: _Result) -> None:
+    async def _write(self, owner: Owner, effect: Effect, payload: _Payload, attempts: int, attempt: Attempt) -> None:
         now = self._clock.now_ms()
-        state = EffectState.DONE if result.done else EffectState.ESCALATED
         delay = min(_LONGEST_DELAY_MS, _FIRST_DELAY_MS * 2 ** min(attempts, 12))
         update = EffectUpdate(
             effect_id=effect.effect_id,
-            state=state,
+            state=EffectState.DONE if attempt.done else EffectState.ESCALATED,
             attempts=attempts,
             next_attempt_at_ms=now + delay,
-            outcome=result.outcome if result.done else None,
-            last_error=None if result.done else result.outcome,
-            done_at_ms=now if result.done else None,
+            outcome=attempt.outcome if attempt.done else None,
+            last_error=None if attempt.done else attempt.outcome,
+            done_at_ms=now if attempt.done else None,
         )
-        events = await self._events(effect, cancel, result, now)
-        gone = result.done and not result.outcome.startswith("kept")
-        forget = ((cancel.symbol, cancel.order_id, OrderStatus.CANCELLED),) if gone else ()
+        gone = isinstance(payload, CancelOrder) and attempt.done and not attempt.kept
         await self._store.commit(
             owner,
             ChangeSet(
                 account=self._plan.name,
                 now_ms=now,
                 effect_updates=(update,),
-                events=tuple(events),
-                forget_orders=forget,
+                events=tuple(await self._events(effect, payload, attempts, attempt, now)),
+                forget_orders=((payload.symbol, payload.order_id, OrderStatus.CANCELLED),)
+                if gone and isinstance(payload, CancelOrder)
+                else (),
             ),
         )
 
-    async def _events(self, effect: Effect, cancel: CancelOrder, result: _Result, now: int) -> list[NewEvent]:
-        data: dict[str, object] = {
-            "symbol": cancel.symbol,
-            "order_id": cancel.order_id,
-            "order_type": cancel.venue_type or cancel.kind.value,
-            "reason": cancel.reason,
+    async def _events(
+        self, effect: Effect, payload: _Payload, attempts: int, attempt: Attempt, now: int
+    ) -> list[NewEvent]:
+        if isinstance(payload, MarketClose):
+            data: dict[str, object] = {
+                "symbol": payload.symbol,
+                "side": payload.side.value,
+                "note": payload.note,
+                "outcome": attempt.outcome,
+            }
+            kind = EventType.CLOSE_SENT if attempt.done else EventType.CLOSE_FAILED
+            severity = Severity.INFO if attempt.done else Severity.ERROR
+            return [self._event(kind, severity, effect, payload, data, now)]
+        data = {
+            "symbol": payload.symbol,
+            "order_id": payload.order_id,
+            "order_type": payload.venue_type or payload.kind.value,
+            "reason": payload.reason,
         }
-        if result.done:
-            kept = result.outcome.startswith("kept")
-            kind = EventType.ORPHANED_SL_KEPT if kept else EventType.ORPHANED_SL_CLEANED
-            if kept:
-                data["why"] = result.outcome
-            return [self._event(kind, Severity.INFO, effect, cancel, data, now)]
-        data |= {"problem": result.outcome, "attempts": effect.attempts + ATTEMPTS_PER_PASS}
-        events = [self._event(EventType.CLEANUP_FAILED, Severity.WARNING, effect, cancel, data, now)]
+        if attempt.done:
+            kind = EventType.ORPHANED_SL_KEPT if attempt.kept else EventType.ORPHANED_SL_CLEANED
+            told = {**data, "why": attempt.outcome} if attempt.kept else data
+            return [self._event(kind, Severity.INFO, effect, payload, told, now)]
+        told = {**data, "problem": attempt.outcome, "attempts": attempts}
+        events = [self._event(EventType.CLEANUP_FAILED, Severity.WARNING, effect, payload, told, now)]
         if effect.state is EffectState.PENDING:
-            events.append(self._event(EventType.EFFECT_ESCALATED, Severity.ERROR, effect, cancel, data, now))
+            events.append(self._event(EventType.EFFECT_ESCALATED, Severity.ERROR, effect, payload, told, now))
         pattern = await self._pattern(now)
-        if pattern is not None:
-            events.append(pattern)
-        return events
+        return [*events, pattern] if pattern is not None else events
 
     async def _pattern(self, now: int) -> NewEvent | None:
         """Many failures within the window are a finding of their own, told once a window."""
-        window_ms = int(self._timing.cleanup_window_s * 1000)
-        since = now - window_ms
+        since = now - int(self._timing.cleanup_window_s * 1000)
         failures = 1 + await self._store.count_events(EventType.CLEANUP_FAILED, account=self._plan.name, since_ms=since)
         if failures < self._timing.cleanup_pattern:
             return None
@@ -223,24 +171,20 @@ class EffectsWorker:
         )
 
     def _event(
-        self,
-        kind: EventType,
-        severity: Severity,
-        effect: Effect,
-        cancel: CancelOrder,
-        data: dict[str, object],
-        now: int,
+        self, kind: EventType, severity: Severity, effect: Effect, payload: _Payload, data: dict[str, object], now: int
     ) -> NewEvent:
         return NewEvent(
             type=kind,
             severity=severity,
             account=self._plan.name,
             at_ms=now,
-            symbol=cancel.symbol,
+            symbol=payload.symbol,
             position_id=effect.position_id,
             data=dict(data),
         )
 
 
-def _still_listed() -> _Result:
-    return _Result(done=False, outcome="the venue still lists the order after its cancel")
+_TYPES: dict[EffectKind, type[CancelOrder] | type[MarketClose]] = {
+    EffectKind.CANCEL_ORDER: CancelOrder,
+    EffectKind.CLOSE_POSITION: MarketClose,
+}

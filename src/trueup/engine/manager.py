@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from trueup.core.review import is_covered
-from trueup.engine.cache import PositionCache, exposure_of
+from trueup.engine.cache import PositionCache, exposure_of, key_of
 from trueup.engine.runner import Act, Runner
 from trueup.engine.trailing import SmartTrailingStopManager
 from trueup.model.changes import ChangeSet
@@ -107,6 +107,37 @@ class PositionManager:
         await self.reload(account)
         if answer.report is None:
             raise NotOwner(f"account {account!r}: its owner answered without a report; look at its log")
+        return answer.report
+
+    async def close_position(
+        self,
+        symbol: str | PositionKey,
+        reason: str = "manual",
+        *,
+        progress: Callable[[str], None] = _silent,
+    ) -> AccountReport:
+        """Closes a position at market on the venue, then in the book from its own fills; its stops are cancelled.
+
+        Args:
+            symbol: A key, or a bare symbol where it is unique.
+            reason: Noted in the audit log; the row's `exit_reason` is told by the closing order.
+
+        Returns:
+            The pass that found it closed. Look at `closed_phantom` and `exit_code` for what came of it.
+
+        Raises:
+            ConfigurationError: No such open position, or the account is not in mode protect.
+            AmbiguousSymbol: The bare symbol fits several positions.
+        """
+        key = key_of(symbol, self._cache)
+        if key is None:
+            raise ConfigurationError(
+                f"{symbol}: no such open position; open are: {', '.join(map(str, self._cache)) or 'none'}"
+            )
+        answer = await self._runner(key.account).act(Act(kind="close", key=key, note=reason), progress)
+        await self.reload(key.account)
+        if answer.report is None:
+            raise NotOwner(f"account {key.account!r}: its owner answered without a report; look at its log")
         return answer.report
 
     async def check_positions_protection(self) -> dict[PositionKey, bool | None]:

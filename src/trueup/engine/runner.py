@@ -17,6 +17,7 @@ from trueup.engine.lease import holding
 from trueup.engine.work import AccountWork, PassOptions
 from trueup.model.errors import ConfigurationError, NotOwner, TrueupError
 from trueup.model.holds import Hold, HoldKind, HoldState
+from trueup.model.positions import PositionKey
 from trueup.model.reports import AccountReport
 from trueup.model.values import Value, from_json, to_json
 
@@ -31,7 +32,7 @@ _log = structlog.get_logger("trueup.engine")
 _POLL_S = 0.2
 
 ActKind = str
-"""``sync``, ``approve``, ``reject`` or ``pin``."""
+"""``sync``, ``approve``, ``reject``, ``pin`` or ``close``."""
 
 
 class Act(Value, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class Act(Value, frozen=True, kw_only=True):
     dry_run: bool = False
     hold_id: int | None = None
     note: str | None = None
+    key: PositionKey | None = None
 
 
 class Answer(Value, frozen=True, kw_only=True):
@@ -111,6 +113,12 @@ class Runner:
             return Answer(report=await self.work.run_pass(owner, PassOptions(dry_run=act.dry_run), progress))
         if act.kind == "pin":
             return Answer(text=await self.work.reset_pin(owner))
+        if act.kind == "close" and act.key is not None:
+            first = await self.work.run_pass(owner, PassOptions(confirm=False), progress)
+            if not first.observed:
+                return Answer(report=first)
+            await self.work.request_close(owner, act.key, act.note or "")
+            return Answer(report=await self.work.run_pass(owner, PassOptions(), progress))
         if act.hold_id is None:
             raise ConfigurationError(f"request {act.kind!r}: it names no hold")
         hold = await self.work.open_hold(act.hold_id)

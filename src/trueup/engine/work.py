@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from trueup.core.rebuild import CLOSE_PREFIX
 from trueup.engine.account import AccountReconciler, Look, LookOptions
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
 from trueup.model.changes import ChangeSet
-from trueup.model.effects import EffectState
+from trueup.model.effects import EffectKind, EffectState, MarketClose, NewEffect
 from trueup.model.errors import (
     AccountMismatch,
     AuthenticationRefused,
@@ -133,6 +134,9 @@ class AccountWork:
             if look.applied and self.plan.mode is AccountMode.PROTECT:
                 progress(f"{name}: carrying effects out")
                 await self._carry_out(owner, options, total)
+            if total.effects.closed_any:
+                total.effects.closed_any = False
+                continue
             wait_ms = look.wait_ms
             if not options.confirm or wait_ms is None or wait_ms > self._patience_ms():
                 return
@@ -147,7 +151,7 @@ class AccountWork:
         outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
         total.effects.cancelled += outcome.cancelled
         total.effects.failed = outcome.failed
-        total.effects.unfinished = outcome.unfinished
+        total.effects.closed_any = outcome.closed_any
 
     async def _unobserved(
         self,
@@ -248,6 +252,47 @@ class AccountWork:
         await self._store.commit(
             owner, ChangeSet(account=self.plan.name, now_ms=now, hold_updates=(update,), events=(event,))
         )
+
+    async def request_close(self, owner: Owner, key: PositionKey, note: str) -> None:
+        """Records, durably, that this lifecycle is to be closed at market; the next pass carries it out.
+
+        Raises:
+            ConfigurationError: The account's mode forbids it, or the book has no such open position.
+        """
+        if self.plan.mode is not AccountMode.PROTECT:
+            raise ConfigurationError(
+                f"account {self.plan.name!r}: mode is {self.plan.mode.value}, only mode protect may place orders"
+            )
+        row = next((row for row in (await self._store.active(self.plan.name)).positions if row.key == key), None)
+        if row is None:
+            raise ConfigurationError(f"{key}: the book has no such open position; list them with: trueup positions")
+        now = self._clock.now_ms()
+        close = MarketClose(
+            symbol=row.symbol,
+            side=row.side,
+            position_id=row.position_id,
+            client_order_id=f"{CLOSE_PREFIX}{row.position_id}",
+            note=note,
+        )
+        effect = NewEffect(
+            account=self.plan.name,
+            kind=EffectKind.CLOSE_POSITION,
+            dedup_key=f"close:{row.position_id}",
+            payload=to_json(close),
+            position_id=row.position_id,
+            created_at_ms=now,
+        )
+        event = NewEvent(
+            type=EventType.CLOSE_REQUESTED,
+            severity=Severity.INFO,
+            account=self.plan.name,
+            at_ms=now,
+            symbol=row.symbol,
+            position_id=row.position_id,
+            data={"symbol": row.symbol, "side": row.side.value, "note": note},
+        )
+        changes = ChangeSet(account=self.plan.name, now_ms=now, effects=(effect,), events=(event,))
+        await self._store.commit(owner, changes)
 
     async def reset_pin(self, owner: Owner) -> str:
         """Pins the venue account that the key answers for now; returns its fingerprint."""

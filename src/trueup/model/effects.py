@@ -13,11 +13,12 @@ from trueup.model.orders import OrderKind, OrderList, OrderSide, Side
 from trueup.model.positions import PositionKey
 from trueup.model.values import Value
 
-__all__ = ["CancelOrder", "Effect", "EffectKind", "EffectState", "EffectUpdate", "NewEffect"]
+__all__ = ["CancelOrder", "Effect", "EffectKind", "EffectState", "EffectUpdate", "MarketClose", "NewEffect"]
 
 
 class EffectKind(StrEnum):
     CANCEL_ORDER = "cancel_order"
+    CLOSE_POSITION = "close_position"
 
 
 class EffectState(StrEnum):
@@ -42,10 +43,20 @@ class CancelOrder(Value, frozen=True, kw_only=True):
     reason: str = "position_closed"
 
 
+class MarketClose(Value, frozen=True, kw_only=True):
+    """Close an open lifecycle at market, reduce-only. `client_order_id` begins the ids of the orders that do it."""
+
+    symbol: str
+    side: Side
+    position_id: int
+    client_order_id: str
+    note: str = ""
+
+
 class NewEffect(Value, frozen=True, kw_only=True):
     """`dedup_key` makes it unique among unfinished effects of the account: recorded again, it is the same effect.
 
-    `payload` is the JSON of the kind's type (`CancelOrder`).
+    `payload` is the JSON of the kind's type (`CancelOrder`, `MarketClose`).
     """
 
     account: str

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from trueup.model.decimals import optional_decimal, positive_or_none
+from trueup.model.decimals import decimal_text, optional_decimal, positive_or_none
 from trueup.model.effects import CancelOrder
 from trueup.model.errors import Rejected, Unobserved, Unreadable
 from trueup.model.instruments import Instrument, InstrumentCatalog
@@ -33,14 +33,15 @@ from trueup.model.observations import (
     Quarantined,
     SecondSurface,
 )
-from trueup.model.orders import Fill, Funding, OpenOrder, OrderList
+from trueup.model.orders import Fill, Funding, OpenOrder, OrderList, OrderRecord
 from trueup.venues.base import VenueBase
 from trueup.venues.binance import rows as wire
 from trueup.venues.binance.history import FILLS_REACH_MS, FUNDING_REACH_MS, fill_of, funding_of
 from trueup.venues.binance.instruments import CATEGORY, instrument_of
-from trueup.venues.binance.lookup import Lookup
-from trueup.venues.binance.orders import algo_open_order, open_order
+from trueup.venues.binance.lookup import DOES_NOT_EXIST, Lookup
+from trueup.venues.binance.orders import algo_open_order, open_order, order_record
 from trueup.venues.binance.positions import open_keys, read_positions
+from trueup.venues.faults import Refused
 from trueup.venues.paging import windows
 from trueup.venues.wire import exact, flag, whole
 
@@ -290,6 +291,35 @@ class BinanceVenue(VenueBase):
         else:
             params = {"symbol": instrument.venue_symbol, "orderId": order.order_id}
             await self.client.act("fapiPrivateDeleteOrder", params, source=source)
+
+    async def find_order(self, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """`GET /fapi/v1/order` knows open and ended orders alike."""
+        source = f"binance order {client_order_id} of {symbol}"
+        instrument = await self._instrument(symbol, source)
+        await self._began()
+        params = {"symbol": instrument.venue_symbol, "origClientOrderId": client_order_id}
+        try:
+            row = await self._ask("fapiPrivateGetOrder", params, wire.ORDER, source)
+        except Refused as refused:
+            if refused.code in DOES_NOT_EXIST:
+                return None
+            raise
+        return exact(source, order_record, row, symbol)
+
+    async def close_market(self, report: PositionReport, client_order_id: str) -> None:
+        """Reduce-only in one-way mode; in hedge mode the exit side of the leg says so, and reduceOnly is refused."""
+        source = f"binance close {report.side.value} {report.symbol}"
+        instrument = await self._instrument(report.symbol, source)
+        await self._began()
+        params: dict[str, str | int] = {
+            "symbol": instrument.venue_symbol,
+            "side": report.side.exit_side.value.upper(),
+            "type": "MARKET",
+            "quantity": decimal_text(report.quantity),
+            "newClientOrderId": client_order_id,
+        }
+        params |= {"positionSide": report.side.value.upper()} if report.hedge else {"reduceOnly": "true"}
+        await self.client.act("fapiPrivatePostOrder", params, source=source)
 
 
 def _about(instrument: Instrument | None) -> dict[str, str | int]:

@@ -25,7 +25,7 @@ from trueup.venues.faults import Refused
 from trueup.venues.paging import WINDOW_MS
 from trueup.venues.wire import exact, whole
 
-__all__ = ["Lookup"]
+__all__ = ["DOES_NOT_EXIST", "Lookup"]
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _PAGE = 1000
 _BY_LIST_FROM = 6  # `allOrders` weighs as much as five single questions
 _SEARCHED_WINDOWS = 4
 _AFTER_MS = 60_000  # a parent is made before its child; the minute is for their clocks
-_DOES_NOT_EXIST = frozenset({"-2011", "-2013"})
+DOES_NOT_EXIST = frozenset({"-2011", "-2013"})
 
 
 class Ask(Protocol):
@@ -89,7 +89,7 @@ class Lookup:
         try:
             return self._record(await self._ask("fapiPrivateGetOrder", params, wire.ORDER, self._source))
         except Refused as refused:
-            if refused.code in _DOES_NOT_EXIST:
+            if refused.code in DOES_NOT_EXIST:
                 return None
             raise
 
@@ -106,7 +106,7 @@ class Lookup:
         try:
             row = await self._ask("fapiPrivateGetAlgoOrder", by, wire.ALGO_ORDER, self._source)
         except Refused as refused:
-            if refused.code in _DOES_NOT_EXIST:
+            if refused.code in DOES_NOT_EXIST:
                 return None
             raise
         return row if row.symbol == self._instrument.venue_symbol else None

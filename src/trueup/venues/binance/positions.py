@@ -107,25 +107,22 @@ def report_of(row: PositionRow, size: Decimal, instrument: Instrument) -> Positi
     Raises:
         Unreadable: Its side and sign disagree, or its prices are nonsense.
     """
-    name = row.symbol
-    leg = leg_of(row.position_side, f"positionSide of {name}")
+    leg = leg_of(row.position_side, "positionSide")
     signed = Side.LONG if size > 0 else Side.SHORT
     if leg is not None and leg is not signed:
-        raise Unreadable(f"positionAmt of {name} {row.position_side}", expected="the sign of that leg", found=str(size))
-    entry_price = parse_decimal(row.entry_price, f"entryPrice of {name}")
+        raise Unreadable(f"positionAmt of leg {row.position_side}", expected="the sign of that leg", found=str(size))
+    entry_price = parse_decimal(row.entry_price, "entryPrice")
     if entry_price <= 0:
-        raise Unreadable(
-            f"entryPrice of {name}", expected="a positive price of an open position", found=str(entry_price)
-        )
+        raise Unreadable("entryPrice", expected="a positive price of an open position", found=str(entry_price))
     return PositionReport(
         symbol=instrument.symbol,
         side=signed,
         quantity=abs(size),
         contract_size=instrument.contract_size,
         entry_price=entry_price,
-        mark_price=positive_or_none(row.mark_price, f"markPrice of {name}"),
-        liquidation_price=positive_or_none(row.liquidation_price, f"liquidationPrice of {name}"),
-        leverage=optional_decimal(row.leverage, f"leverage of {name}"),
+        mark_price=positive_or_none(row.mark_price, "markPrice"),
+        liquidation_price=positive_or_none(row.liquidation_price, "liquidationPrice"),
+        leverage=optional_decimal(row.leverage, "leverage"),
         hedge=leg is not None,
-        updated_at_ms=time_or_none(row.update_time, f"updateTime of {name}"),
+        updated_at_ms=time_or_none(row.update_time, "updateTime"),
     )

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import msgspec
 
-from trueup.model.decimals import optional_decimal
+from trueup.model.decimals import decimal_text, optional_decimal
 from trueup.model.effects import CancelOrder
 from trueup.model.errors import Rejected, UnknownOrder, Unobserved, Unreadable
 from trueup.model.instruments import Instrument, InstrumentCatalog
@@ -368,6 +368,35 @@ class BybitVenue(VenueBase):
             "orderFilter": "StopOrder" if order.order_list is OrderList.CONDITIONAL else "Order",
         }
         await self.client.act("privatePostV5OrderCancel", params, source=source)
+
+    async def find_order(self, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """By link id in the live list, which knows what ended a moment ago, then in the history."""
+        source = f"bybit order {client_order_id} of {symbol}"
+        instrument = await self._instrument(symbol, source)
+        await self._began()
+        params = {"category": instrument.category, "symbol": instrument.venue_symbol, "orderLinkId": client_order_id}
+        for endpoint in ("privateGetV5OrderRealtime", "privateGetV5OrderHistory"):
+            for row in (await self._ask(endpoint, params, wire.ORDERS, source)).result.rows:
+                if row.order_link_id == client_order_id and row.symbol == instrument.venue_symbol:
+                    return exact(source, order_record, row, instrument.symbol)
+        return None
+
+    async def close_market(self, report: PositionReport, client_order_id: str) -> None:
+        """`POST /v5/order/create`, market, reduce-only, on the position's own index."""
+        source = f"bybit close {report.side.value} {report.symbol}"
+        instrument = await self._instrument(report.symbol, source)
+        await self._began()
+        params: dict[str, str | int | bool] = {
+            "category": instrument.category,
+            "symbol": instrument.venue_symbol,
+            "side": report.side.exit_side.value.capitalize(),
+            "orderType": "Market",
+            "qty": decimal_text(report.quantity),
+            "reduceOnly": True,
+            "positionIdx": report.position_index or 0,
+            "orderLinkId": client_order_id,
+        }
+        await self.client.act("privatePostV5OrderCreate", params, source=source)
 
     async def _remove_attached(self, order: CancelOrder, instrument: Instrument, source: str) -> None:
         """Takes a stop off its position, if that position is open and still bears just this one."""

@@ -105,35 +105,34 @@ def report_of(row: PositionRow, size: Decimal, instrument: Instrument) -> Positi
     Raises:
         Unreadable: It has no side, the side is not its leg's, or its numbers are nonsense.
     """
-    name = row.symbol
     side = _SIDES.get(row.side or "")
     if side is None:
-        raise Unreadable(f"side of {name}", expected="Buy or Sell beside a size", found=row.side)
-    leg = leg_of(row.position_idx, f"positionIdx of {name}")
+        raise Unreadable("side", expected="Buy or Sell beside a size", found=row.side)
+    leg = leg_of(row.position_idx, "positionIdx")
     if leg is not None and leg is not side:
-        raise Unreadable(f"side of {name}", expected=f"that of leg {row.position_idx}", found=row.side)
+        raise Unreadable("side", expected=f"that of leg {row.position_idx}", found=row.side)
     if size < 0:
-        raise Unreadable(f"size of {name}", expected="a positive size beside a side", found=str(size))
+        raise Unreadable("size", expected="a positive size beside a side", found=str(size))
     entry = row.avg_price if row.avg_price is not None else row.entry_price
-    entry_price = parse_decimal(entry, f"avgPrice of {name}")
+    entry_price = parse_decimal(entry, "avgPrice")
     if entry_price <= 0:
-        raise Unreadable(f"avgPrice of {name}", expected="a positive price of an open position", found=str(entry_price))
+        raise Unreadable("avgPrice", expected="a positive price of an open position", found=str(entry_price))
     return PositionReport(
         symbol=instrument.symbol,
         side=side,
         quantity=size,
         contract_size=instrument.contract_size,
         entry_price=entry_price,
-        mark_price=positive_or_none(row.mark_price, f"markPrice of {name}"),
-        liquidation_price=positive_or_none(row.liq_price, f"liqPrice of {name}"),
-        leverage=optional_decimal(row.leverage, f"leverage of {name}"),
+        mark_price=positive_or_none(row.mark_price, "markPrice"),
+        liquidation_price=positive_or_none(row.liq_price, "liqPrice"),
+        leverage=optional_decimal(row.leverage, "leverage"),
         hedge=leg is not None,
-        position_index=whole(row.position_idx, f"positionIdx of {name}"),
-        updated_at_ms=time_or_none(row.updated_time, f"updatedTime of {name}"),
-        sequence=count_or_none(row.seq, f"seq of {name}"),
-        stop_loss=positive_or_none(row.stop_loss, f"stopLoss of {name}"),
-        take_profit=positive_or_none(row.take_profit, f"takeProfit of {name}"),
-        trailing_distance=positive_or_none(row.trailing_stop, f"trailingStop of {name}"),
+        position_index=whole(row.position_idx, "positionIdx"),
+        updated_at_ms=time_or_none(row.updated_time, "updatedTime"),
+        sequence=count_or_none(row.seq, "seq"),
+        stop_loss=positive_or_none(row.stop_loss, "stopLoss"),
+        take_profit=positive_or_none(row.take_profit, "takeProfit"),
+        trailing_distance=positive_or_none(row.trailing_stop, "trailingStop"),
     )
 
 

@@ -1,0 +1,131 @@
+"""What an effect does on the venue, one attempt at a time, and how it is known to be done.
+
+1. Immediately before an act the key is read afresh. A cancel leaves an order alone while a position is open there; a close acts
+   only on the very state that the book was last found true to.
+2. "Not found" is believed only after both order lists and the history were read.
+3. An act without an answer is never repeated before the venue was asked what became of it.
+4. An act is done when the venue shows it done, not when a call returned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trueup.model.effects import CancelOrder, MarketClose
+from trueup.model.errors import OutcomeUnknown, UnknownOrder
+from trueup.model.orders import OpenOrder, OrderStatus
+from trueup.model.positions import PositionStatus
+from trueup.model.values import Value
+
+if TYPE_CHECKING:
+    from trueup.model.observations import PositionReport
+    from trueup.ports import Store, Venue
+
+__all__ = ["Acts", "Attempt"]
+
+_ORDERS_PER_CLOSE = 5
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """An attempt's end.
+
+    Attributes:
+        done: The venue shows it done, or there is nothing left to do.
+        outcome: What became of it, or the problem that makes it wait.
+        acted: It was this effect that did it.
+        kept: An order that was left alone on purpose.
+        retry_after_s: As the venue asked.
+    """
+
+    done: bool
+    outcome: str
+    acted: bool = False
+    kept: bool = False
+    retry_after_s: float = 0.0
+
+
+class Acts:
+    """The acts on one account's venue."""
+
+    def __init__(self, venue: Venue, store: Store) -> None:
+        self._venue = venue
+        self._store = store
+
+    async def cancel(self, cancel: CancelOrder) -> Attempt:
+        """One attempt at a cancel."""
+        view = await self._venue.positions(cancel.symbol)
+        if any(report.symbol == cancel.symbol and report.side is cancel.side for report in view.reports):
+            return Attempt(done=True, kept=True, outcome="a position is open there: the order belongs to it")
+        if view.quarantined:
+            return Attempt(done=False, outcome=f"the position could not be read: {view.quarantined[0].problem}")
+        order = await self._listed(cancel)
+        if order is None:
+            return await self._absent(cancel)
+        if not order.closes(cancel.side):
+            return Attempt(done=True, kept=True, outcome="it has no close semantics: it is somebody's entry")
+        try:
+            await self._venue.cancel(cancel)
+        except UnknownOrder:
+            return await self._absent(cancel) if await self._listed(cancel) is None else _still_listed()
+        if await self._listed(cancel) is not None:
+            return _still_listed()
+        return Attempt(done=True, acted=True, outcome="cancelled")
+
+    async def _listed(self, cancel: CancelOrder) -> OpenOrder | None:
+        """The order as either list shows it now."""
+        orders = await self._venue.open_orders(cancel.symbol)
+        return next((order for order in orders.orders if order.order_id == cancel.order_id), None)
+
+    async def _absent(self, cancel: CancelOrder) -> Attempt:
+        """Neither list has it: the history says what became of it, unless it has forgotten it."""
+        lookup = await self._venue.lookup_orders(cancel.symbol, (cancel.order_id,))
+        record = lookup.get(cancel.order_id)
+        if record is not None and record.status is OrderStatus.OPEN:
+            return Attempt(done=False, outcome="the history calls it open, no list shows it")
+        became = record.status.value if record is not None else "unknown to lists and history"
+        return Attempt(done=True, outcome=f"already gone: {became}", acted=became == OrderStatus.CANCELLED.value)
+
+    async def close(self, close: MarketClose) -> Attempt:
+        """One attempt at a market close."""
+        row = await self._store.position(close.position_id)
+        if row is None or row.status is not PositionStatus.ACTIVE:
+            return Attempt(done=True, outcome="the position is closed already")
+        report = await self._open(close)
+        if report is None:
+            return Attempt(done=True, outcome="the venue shows it flat already")
+        if report.quantity != row.quantity or report.updated_at_ms != row.venue_updated_at_ms:
+            return Attempt(
+                done=False, outcome="the position changed since the book was found true: looked at again first"
+            )
+        client_id = await self._free_id(close)
+        if client_id is None:
+            return Attempt(
+                done=False, outcome="an earlier closing order still stands, or too many ended without a fill"
+            )
+        try:
+            await self._venue.close_market(report, client_id)
+        except OutcomeUnknown as error:
+            if await self._open(close) is not None:
+                return Attempt(done=False, outcome=str(error))
+        if await self._open(close) is not None:
+            return Attempt(done=False, outcome="the closing order was accepted, the position is not flat yet")
+        return Attempt(done=True, acted=True, outcome="closed")
+
+    async def _open(self, close: MarketClose) -> PositionReport | None:
+        view = await self._venue.positions(close.symbol)
+        return next((report for report in view.reports if report.side is close.side), None)
+
+    async def _free_id(self, close: MarketClose) -> str | None:
+        """A client id that no order of this close bears yet: one that stands, or was filled, forbids another."""
+        for number in range(_ORDERS_PER_CLOSE):
+            client_id = f"{close.client_order_id}-{number}"
+            record = await self._venue.find_order(close.symbol, client_id)
+            if record is None:
+                return client_id
+            if record.status is OrderStatus.OPEN:
+                return None
+        return None
+
+
+def _still_listed() -> Attempt:
+    return Attempt(done=False, outcome="the venue still lists the order after its cancel")

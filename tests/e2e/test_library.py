@@ -1,0 +1,130 @@
+"""The library against a served venue: memory derived from committed rows, closing, walking for protection."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+from tests.support.bench import Bench
+
+from trueup import PositionSynchronizer, SmartTrailingStopManager, synchronize_positions_on_startup
+from trueup.bootstrap.wiring import Program, open_program
+from trueup.config import Settings, parse_settings
+from trueup.model.errors import AmbiguousSymbol, ConfigurationError
+from trueup.model.orders import Side
+from trueup.model.positions import PositionKey
+from trueup.sim.faults import Fault, FaultKind
+
+BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
+
+
+def settings_of(bench: Bench) -> Settings:
+    bench.write_config()
+    return parse_settings(bench.config.read_text(), path=bench.config, environ=bench.environ)
+
+
+def _trailed(bench: Bench, program: Program) -> SmartTrailingStopManager:
+    bench.execute("UPDATE positions SET has_trailing_stop = 1")
+    return program.manager.trailing_managers["main"]
+
+
+@BOTH
+async def test_the_whole_lifecycle_that_the_original_report_asks_for(bench: Bench, venue: str) -> None:
+    """Created on the venue → closed there → detected → closed in the store → out of memory → not monitored → no stop remains."""
+    name = bench.account("main", venue, "protect")
+    bench.world.open_position(name, "ETHUSDT", "long", "2")
+    stop = bench.stop_order(name, "ETHUSDT", "long", "2", "2000")
+    key = PositionKey(name, "ETH/USDT:USDT", Side.LONG)
+    async with open_program(settings_of(bench)) as program:
+        manager = program.manager
+        await synchronize_positions_on_startup(manager)
+        trailing = _trailed(bench, program)
+        await manager.load_positions_from_db()
+        assert key in manager.positions
+        assert manager.positions["ETH/USDT:USDT"] is manager.positions[key]
+        assert manager.total_exposure == manager.positions[key].quantity * manager.positions[key].entry_price
+        assert key in trailing.trailing_stops
+        assert await manager.check_positions_protection() == {key: True}
+
+        bench.world.close_position(name, "ETHUSDT", "long")
+        report = await PositionSynchronizer(manager).synchronize_exchange(name)
+
+        assert [position.key for position in report.closed_phantom] == [key]
+        assert key not in manager.positions
+        assert (manager.position_count, manager.total_exposure) == (0, Decimal(0))
+        assert not trailing.trailing_stops
+        assert await manager.check_positions_protection() == {}
+        order = bench.world.look(name).conditional(stop.conditional_id)
+        assert order is not None
+        assert not order.is_open
+        events = [event.type for event in await program.store.events(position_id=report.closed_phantom[0].position_id)]
+        for expected in (
+            "PHANTOM_POSITION_DETECTED",
+            "PHANTOM_POSITION_CLOSED",
+            "TRAILING_STOP_REMOVED",
+            "ORPHANED_SL_CLEANED",
+        ):
+            assert events.count(expected) == 1, (expected, events)
+
+
+@BOTH
+@pytest.mark.parametrize("hedge", [False, True])
+async def test_close_position_closes_on_the_venue_and_in_the_book(bench: Bench, venue: str, hedge: bool) -> None:
+    name = bench.account("main", venue, "protect", hedge=hedge)
+    bench.world.open_position(name, "ETHUSDT", "short", "2")
+    stop = bench.stop_order(name, "ETHUSDT", "short", "2", "9000", hedge=hedge)
+    async with open_program(settings_of(bench)) as program:
+        await synchronize_positions_on_startup(program.manager)
+        report = await program.manager.close_position("ETH/USDT:USDT", "enough")
+        [closed] = report.closed_phantom
+        assert closed.close is not None
+        assert (closed.close.exit_reason.value, closed.close.evidence.value) == ("manual", "fills")
+        assert report.exit_code == 0
+        assert program.manager.position_count == 0
+    view = bench.world.look(name)
+    assert view.positions("ETHUSDT") == []
+    order = view.conditional(stop.conditional_id)
+    assert order is not None
+    assert not order.is_open
+
+
+async def test_close_position_outside_protect_mode_is_refused(bench: Bench) -> None:
+    name = bench.account("main", "binanceusdm", "sync")
+    bench.world.open_position(name, "ETHUSDT", "short", "2")
+    async with open_program(settings_of(bench)) as program:
+        await synchronize_positions_on_startup(program.manager)
+        with pytest.raises(ConfigurationError, match="protect"):
+            await program.manager.close_position("ETH/USDT:USDT")
+    assert len(bench.world.look(name).positions("ETHUSDT")) == 1
+
+
+async def test_positions_removed_by_other_tasks_while_protection_is_checked(bench: Bench) -> None:
+    name = bench.account("main", "binanceusdm", "protect")
+    for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+        bench.world.open_position(name, symbol, "long", "1")
+        bench.stop_order(name, symbol, "long", "1", "10")
+    async with open_program(settings_of(bench)) as program:
+        manager = program.manager
+        await synchronize_positions_on_startup(manager)
+        for symbol in ("BTCUSDT", "SOLUSDT"):
+            bench.world.close_position(name, symbol, "long")
+        bench.fault(Fault(FaultKind.SLOW, path="/fapi/v1/openOrders", query={"symbol": "*USDT"}, delay_ms=1_500))
+        checking = asyncio.create_task(manager.check_positions_protection())
+        report = await manager.sync_exchange_positions(name)
+        assert not checking.done(), "the walk is still under way while positions leave"
+        checked = await checking
+        assert len(report.closed_phantom) == 2
+        assert set(checked) == set(manager.positions) == {PositionKey(name, "ETH/USDT:USDT", Side.LONG)}
+
+
+async def test_a_bare_symbol_is_accepted_only_where_it_is_unique(bench: Bench) -> None:
+    name = bench.account("main", "bybit", hedge=True)
+    for side in ("long", "short"):
+        bench.world.open_position(name, "ETHUSDT", side, "1")
+    async with open_program(settings_of(bench)) as program:
+        await synchronize_positions_on_startup(program.manager)
+        with pytest.raises(AmbiguousSymbol, match="main ETH/USDT:USDT long"):
+            program.manager.positions["ETH/USDT:USDT"]
+        with pytest.raises(TypeError):
+            program.manager.positions[PositionKey(name, "X", Side.LONG)] = None  # type: ignore[index]
