@@ -16,6 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from trueup.cli.output import Output
 from trueup.cli.signals import INTERRUPTED, run_to_end
 
@@ -116,6 +118,9 @@ def execute(call: Call, body: Callable[..., Any], arguments: dict[str, Any], *, 
         return int(body(call, **arguments))
     except KeyboardInterrupt:
         return 0 if daemon else INTERRUPTED
+    except typer.Abort:  # Ctrl-C or Ctrl-D at a question
+        call.out.note("\nStopped; nothing was written.")
+        return INTERRUPTED
     except Exception as error:
         failure = explain_failure(error)
         call.out.error(call.redact(failure.text))
@@ -126,8 +131,6 @@ def execute(call: Call, body: Callable[..., Any], arguments: dict[str, Any], *, 
 
 def explain_failure(error: Exception) -> Failure:
     """The exit code and the text for a person. Several errors that happened together are all told."""
-    import typer
-
     from trueup.model.errors import AccountMismatch, ConfigurationError, TrueupError
 
     if isinstance(error, typer.BadParameter):

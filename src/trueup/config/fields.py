@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from trueup.config.secrets import SecretKind, SecretRef
@@ -325,6 +325,8 @@ def _listen(value: Any) -> HostPort | None:
     return HostPort(found.group(1) or found.group(2), int(found.group(3)))
 
 
+_HIDDEN = PlainSerializer(lambda reference: reference.label, return_type=str)
+
 Seconds = Annotated[float, PlainValidator(_seconds)]
 Count = Annotated[int, PlainValidator(_count)]
 Fraction = Annotated[Decimal, PlainValidator(_fraction)]
@@ -339,10 +341,10 @@ SeverityWord = Annotated[Severity, PlainValidator(_word(Severity))]
 VenueName = Annotated[str, PlainValidator(_venue)]
 AccountName = Annotated[str, PlainValidator(_account_name)]
 Symbols = Annotated[tuple[str, ...], PlainValidator(_symbols)]
-KeyReference = Annotated[SecretRef, PlainValidator(_key_reference)]
-StoreUrl = Annotated[SecretRef, PlainValidator(_store_url)]
-AlertUrl = Annotated[SecretRef, PlainValidator(_alert_url)]
-ProxyUrl = Annotated[SecretRef, PlainValidator(_proxy_url)]
+KeyReference = Annotated[SecretRef, PlainValidator(_key_reference), _HIDDEN]
+StoreUrl = Annotated[SecretRef, PlainValidator(_store_url), _HIDDEN]
+AlertUrl = Annotated[SecretRef, PlainValidator(_alert_url), _HIDDEN]
+ProxyUrl = Annotated[SecretRef, PlainValidator(_proxy_url), _HIDDEN]
 RestUrl = Annotated[str, PlainValidator(_endpoint("http", "https"))]
 StreamUrl = Annotated[str, PlainValidator(_endpoint("ws", "wss"))]
 ListenAddress = Annotated[HostPort | None, PlainValidator(_listen)]

@@ -94,10 +94,8 @@ class SecretRef:
 
     @property
     def label(self) -> str:
-        """For people: the reference as written; a literal is hidden, save for the harmless part of a URL."""
-        if self.kind is SecretKind.LITERAL:
-            return hide_userinfo(self.target) if "://" in self.target else _HIDDEN
-        return f"{self.kind.value}:{self.target}"
+        """For people: the reference as written; a literal is hidden."""
+        return _HIDDEN if self.kind is SecretKind.LITERAL else f"{self.kind.value}:{self.target}"
 
     def __repr__(self) -> str:
         return f"SecretRef({self.kind.value if self.kind is SecretKind.LITERAL else self.label})"

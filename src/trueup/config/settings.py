@@ -44,7 +44,7 @@ from trueup.config.fields import (
     did_you_mean,
     store_url_problem,
 )
-from trueup.config.secrets import Redactor, Secret, SecretKind, SecretRef
+from trueup.config.secrets import Redactor, Secret, SecretKind, SecretRef, hide_userinfo
 from trueup.model.errors import ConfigurationError
 from trueup.model.events import Severity
 from trueup.model.positions import AccountMode
@@ -202,7 +202,7 @@ class Settings(_Section):
         secret = self._resolve(self.store.url, "store.url")
         url = secret.reveal()
         if (problem := store_url_problem(url)) is not None:
-            raise ConfigurationError(f"store.url, read from {self.store.url.label}, is no store: {problem}")
+            raise ConfigurationError(f"store.url, read from {self.store_label}, is no store: {problem}")
         absolute = Secret(_absolute(url, self.base))
         self._redactor.add(absolute)
         return absolute
@@ -210,7 +210,8 @@ class Settings(_Section):
     @property
     def store_label(self) -> str:
         """The store for people, without password."""
-        return self.store.url.label
+        reference = self.store.url
+        return hide_userinfo(reference.target) if reference.kind is SecretKind.LITERAL else reference.label
 
     def alert_urls(self) -> tuple[Secret, ...]:
         """The apprise URLs. Raises `ConfigurationError` when one cannot be read."""
