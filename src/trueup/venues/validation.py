@@ -40,9 +40,9 @@ def explicit_size(value: object, field: str, symbol: object, source: str) -> Dec
         Unobserved: It is missing, empty or not a number.
     """
     try:
-        return parse_decimal(value, f"{field} of {symbol}")
+        return parse_decimal(value, field)
     except Unreadable as error:
-        raise Unobserved(source, f"{error}; without its size nothing of this account is known") from None
+        raise Unobserved(source, f"row of {symbol}: {error}; without it nothing of the account is known") from None
 
 
 def validate_positions(venue: str, rows: Sequence[Mapping[str, Any]]) -> ValidatedRows:

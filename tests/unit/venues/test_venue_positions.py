@@ -102,7 +102,7 @@ async def test_binance_a_row_without_readable_size_is_unobserved(
     binance: BinanceVenue, server: Loopback, amount: object
 ) -> None:
     server.on(RISK, reply([binance_position("BTCUSDT", "1"), binance_position("ETHUSDT", amount)]))
-    with pytest.raises(Unobserved, match="positionAmt of ETHUSDT"):
+    with pytest.raises(Unobserved, match="ETHUSDT: positionAmt"):
         await binance.positions()
 
 
@@ -110,7 +110,7 @@ async def test_binance_a_row_that_lacks_its_size_is_unobserved(binance: BinanceV
     row = binance_position("BTCUSDT", "1")
     del row["positionAmt"]
     server.on(RISK, reply([row]))
-    with pytest.raises(Unobserved, match="positionAmt of BTCUSDT"):
+    with pytest.raises(Unobserved, match="BTCUSDT: positionAmt"):
         await binance.positions()
 
 
@@ -336,14 +336,14 @@ async def test_bybit_a_row_without_readable_size_is_unobserved(
     bybit: BybitVenue, server: Loopback, size: object
 ) -> None:
     server.on(LIST, by_settle(USDC=reply(bybit_answer([bybit_position("BTCPERP", size)]))))
-    with pytest.raises(Unobserved, match="size of BTCPERP"):
+    with pytest.raises(Unobserved, match="BTCPERP: size"):
         await bybit.positions()
 
 
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (bybit_position("BTCUSDT", "1", ""), "side of BTCUSDT"),
+        (bybit_position("BTCUSDT", "1", ""), "side: expected Buy or Sell"),
         (bybit_position("BTCUSDT", "1", "Sell", 1), "leg 1"),
         (bybit_position("BTCUSDT", "1", "Buy", 7), "positionIdx"),
         (bybit_position("BTCUSDT", "-1"), "positive size"),
