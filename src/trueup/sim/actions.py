@@ -400,7 +400,7 @@ def cut_streams(front: Front, a: Arguments) -> object:
 
 
 def state_of(front: Front) -> dict[str, Any]:
-    """The world as a person wants to see it: time, prices, accounts with what they hold, faults."""
+    """The world as a person wants to see it: time, prices, accounts with what they hold, faults, streams, requests."""
     world = front.world
     prices = {
         f"{spec.venue}:{spec.symbol}": as_json(world.price(spec.venue, spec.symbol))
@@ -413,6 +413,7 @@ def state_of(front: Front) -> dict[str, Any]:
         "accounts": {spec.name: _account_state(front, spec) for spec in world.accounts()},
         "faults": [as_json(planned) for planned in front.faults.planned()],
         "streams": [{"path": gate.session.path, "account": gate.session.account} for gate in front.gates],
+        "requests": {"total": front.journal.total, "per_second": round(front.journal.per_second(world.now_ms()), 1)},
     }
 
 

@@ -1,7 +1,8 @@
 """Reading what an operator or a scenario file says, and answering it: checked arguments in, JSON out.
 
 1. Each argument is taken once; what is missing, unknown or of the wrong type is an error that names it and what is expected.
-2. Amounts are texts or integers, never floats. API keys and secrets never stand in an answer that `as_json` made.
+2. Amounts are texts or integers, never floats; integers and flags may be texts too ("250", "true"), as a command line
+   writes them. API keys and secrets never stand in an answer that `as_json` made.
 """
 
 from __future__ import annotations
@@ -54,14 +55,19 @@ class Arguments:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise self._wrong(name, value, 'an amount as a text such as "0.01"')
         try:
-            return Decimal(value)
+            amount = Decimal(value)
         except InvalidOperation:
-            raise self._wrong(name, value, 'an amount as a text such as "0.01"') from None
+            amount = Decimal("NaN")
+        if not amount.is_finite():
+            raise self._wrong(name, value, 'an amount as a text such as "0.01"')
+        return amount
 
     def integer(self, name: str, default: int | None = None) -> int:
         value = self._take(name, default is None)
         if value is None:
             return default or 0
+        if isinstance(value, str) and value.removeprefix("-").isdecimal():
+            return int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wrong(name, value, "an integer")
         return value
@@ -70,6 +76,8 @@ class Arguments:
         value = self._take(name, required=False)
         if value is None:
             return default
+        if value in ("true", "false"):
+            return bool(value == "true")
         if not isinstance(value, bool):
             raise self._wrong(name, value, "true or false")
         return value

@@ -15,7 +15,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
@@ -58,7 +58,9 @@ class FaultKind(StrEnum):
     """Answered from the state of `lag_ms` ago (GET only): stale snapshots, lagging history or order lists."""
 
     STREAM_DROP = "stream_drop"
+    """Messages are lost."""
     STREAM_DUPLICATE = "stream_duplicate"
+    """Messages come twice."""
     STREAM_DELAY = "stream_delay"
     """Messages come `delay_ms` late."""
     STREAM_REORDER = "stream_reorder"
@@ -150,24 +152,80 @@ class Fault:
             raise ValueError(f"{self.kind} needs the name of the field")
         if self.kind is FaultKind.CLOCK_SKEW and not self.offset_ms:
             raise ValueError("clock_skew needs offset_ms, positive or negative")
+        if self.venue not in (None, "binance", "bybit"):
+            raise ValueError(f"venue is {self.venue!r}; expected binance or bybit")
         if self.text is not None:
-            re.compile(self.text)
+            try:
+                re.compile(self.text)
+            except re.error as error:
+                raise ValueError(f"text is {self.text!r}; expected a regular expression: {error}") from error
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Fault:
-        """Reads a fault as the control port and scenarios write it; unknown keys and values are errors that say so."""
+        """Reads a fault as the control port, the command line and scenarios write it.
+
+        Numbers may be texts. Raises ValueError for unknown keys and for values that cannot be meant, naming them.
+        """
         known = cls.__dataclass_fields__
         unknown = sorted(set(data) - set(known))
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r} of a fault; known are {', '.join(sorted(known))}")
         if data.get("kind") not in {str(kind) for kind in FaultKind}:
             raise ValueError(f"kind is {data.get('kind')!r}; expected one of {', '.join(FaultKind)}")
-        values = dict(data) | {"kind": FaultKind(data["kind"])}
-        if values.get("probability") is not None:
-            values["probability"] = Decimal(str(values["probability"]))
-        if values.get("query"):
-            values["query"] = {str(name): str(pattern) for name, pattern in values["query"].items()}
-        return cls(**values)
+        given = {name: value for name, value in data.items() if value is not None}
+        return cls(**{name: _read(name, value) for name, value in given.items()})
+
+
+_NUMBERS = frozenset(
+    {
+        "skip",
+        "count",
+        "from_ms",
+        "until_ms",
+        "status",
+        "retry_after_s",
+        "delay_ms",
+        "lag_ms",
+        "offset_ms",
+    }
+)
+
+
+def _read(name: str, value: Any) -> Any:
+    """One value of a fault that was written as JSON or TOML."""
+    if name == "kind":
+        return FaultKind(value)
+    if name == "query":
+        if not isinstance(value, Mapping):
+            raise ValueError(f"query is {value!r}; expected a table of parameters and patterns")
+        return {str(parameter): str(pattern) for parameter, pattern in value.items()}
+    if name == "probability":
+        return _fraction(value)
+    if name in _NUMBERS:
+        return _number(name, value)
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}; expected a text")
+    return value
+
+
+def _number(name: str, value: Any) -> int:
+    if isinstance(value, str) and value.removeprefix("-").isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} is {value!r}; expected an integer")
+    if value < 0 and name != "offset_ms":
+        raise ValueError(f"{name} is {value}; expected 0 or more")
+    return value
+
+
+def _fraction(value: Any) -> Decimal:
+    try:
+        fraction = Decimal(str(value))
+    except InvalidOperation:
+        fraction = Decimal(-1)
+    if not fraction.is_finite() or not 0 <= fraction <= 1:
+        raise ValueError(f"probability is {value!r}; expected a fraction from 0 to 1")
+    return fraction
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from trueup.sim.faults import Fault, FaultKind, FaultPlan, Planned
+from trueup.sim.journal import Journal
 from trueup.sim.wire import StreamRefused, StreamSession, Wire, WireRequest, WireResponse, venue_of
 from trueup.sim.world import SkewedClock, World
 from trueup.sim.world.events import StreamsCut, WorldEvent
@@ -39,10 +40,13 @@ def build_wires(world: World, packages: Sequence[str] = WIRES) -> list[Wire]:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What was decided for a request when it came: the faults that it meets, and how long it waits before it is served."""
+    """What was decided for a request when it came: whose it is, the faults that it meets, and how long it waits before it
+    is served.
+    """
 
     faults: tuple[Fault, ...]
     wait_ms: int = 0
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Front:
         self.world = world
         self.wires: dict[str, Wire] = {wire.venue: wire for wire in (build_wires(world) if wires is None else wires)}
         self.faults = FaultPlan(fault_seed)
+        self.journal = Journal()
         self.gates: list[StreamGate] = []
         world.subscribe(self._hear)
 
@@ -116,11 +121,17 @@ class Front:
         account = wire.account_of(request) if wire is not None else None
         faults = tuple(self.faults.strike_request(request, account, self.world.now_ms()))
         wait_ms = sum(f.delay_ms for f in faults if f.kind is FaultKind.SLOW and f.when == "before")
-        return Admission(faults, wait_ms)
+        return Admission(faults, wait_ms, account)
 
     def answer(self, request: WireRequest, admission: Admission) -> Outcome:
         """Carries a request out (unless a fault forbids it) and says what the client gets."""
         self.world.tick()
+        outcome = self._carried_out(request, admission)
+        status = None if outcome.response is None else outcome.response.status
+        self.journal.note(request, admission.account, status, admission.faults, self.world.now_ms())
+        return outcome
+
+    def _carried_out(self, request: WireRequest, admission: Admission) -> Outcome:
         refusing = next((f for f in admission.faults if f.kind in _REFUSING), None)
         if refusing is not None:
             return _refused(refusing, request.path, self.world.now_ms())
@@ -195,6 +206,8 @@ class StreamGate:
         self.session = session
         self.cut = False
         """The connection is to be dropped without a close frame."""
+        self.sent = 0
+        """Messages that went to the client so far."""
         self._faults = faults
         self._queue: list[tuple[int, int, str]] = []
         self._held: list[tuple[int, str]] = []
@@ -252,6 +265,7 @@ class StreamGate:
         texts = []
         while self._queue and self._queue[0][0] <= now_ms:
             texts.append(heapq.heappop(self._queue)[2])
+        self.sent += len(texts)
         return texts
 
     def next_due_ms(self) -> int | None:

@@ -101,6 +101,7 @@ class VenueServer:
         venue.router.add_route("*", "/{tail:.*}", self._on_request)
         control = web.Application(client_max_size=2**20)
         control.router.add_get("/state", self._on_state)
+        control.router.add_get("/requests", self._on_requests)
         control.router.add_get("/faults", self._on_faults)
         control.router.add_post("/faults", self._on_add_fault)
         control.router.add_delete("/faults", self._on_clear_faults)
@@ -255,6 +256,12 @@ class VenueServer:
     async def _on_state(self, _: web.Request) -> web.Response:
         self.world.tick()
         return web.json_response(state_of(self.front))
+
+    async def _on_requests(self, request: web.Request) -> web.Response:
+        text = request.query.get("limit", "50")
+        if not text.isdecimal():
+            return web.json_response({"error": f"limit is {text!r}; expected a number"}, status=400)
+        return web.json_response([asked.as_json() for asked in self.front.journal.latest(int(text))])
 
     async def _on_faults(self, _: web.Request) -> web.Response:
         return web.json_response(state_of(self.front)["faults"])
