@@ -64,16 +64,19 @@ def gross_pnl(segment: Segment, instrument: Instrument, entry_price: Decimal | N
     """Gross profit of all that the segment closed, in the settle asset.
 
     The sum of what the venue states per closing fill where it does (Binance); else, for a whole lifecycle, the difference of
-    the values of its fills; else against the average entry at each closing (`entry_price` for what the history lacks).
+    the values of its fills (exact for linear contracts, to 8 places for inverse ones); else against the average entry at each
+    closing (`entry_price` for what the history lacks).
     """
     closings = segment.closings
-    stated = [part.share(part.fill.realized_pnl) for part in closings]
+    stated = [part.realized_pnl for part in closings]
     if all(amount is not None for amount in stated):
         return sum((amount for amount in stated if amount is not None), ZERO)
     if segment.complete and segment.closed_at_ms is not None:
         entry = sum((_value(part, instrument) for part in segment.openings), ZERO)
         leave = sum((_value(part, instrument) for part in closings), ZERO)
-        return segment.side.sign * (entry - leave if instrument.inverse else leave - entry)
+        return (
+            _money(segment.side.sign * (entry - leave)) if instrument.inverse else segment.side.sign * (leave - entry)
+        )
     return _against_average(segment, instrument, entry_price)
 
 
@@ -116,7 +119,9 @@ def fees_of(parts: Iterable[Part]) -> tuple[tuple[Amount, ...], bool]:
 def funding_of(
     payments: Iterable[Funding] | None, segment: Segment, settle: str, since_ms: int, until_ms: int
 ) -> Decimal | None:
-    """Funding that the segment received (negative = paid), in the settle asset.
+    """Funding that the segment received (negative = paid) after `since_ms` until `until_ms`, in the settle asset.
+
+    A payment at the instant of a flip is thus the ended lifecycle's, and counted once.
 
     None where it was not read, is in another asset, or (hedge mode) the venue does not say which leg a payment was for.
     """
@@ -125,7 +130,7 @@ def funding_of(
     by_leg = any(part.fill.position_side is not None for part in segment.parts)
     total = ZERO
     for payment in payments:
-        if not since_ms <= payment.at_ms <= until_ms:
+        if not since_ms < payment.at_ms <= until_ms:
             continue
         if payment.side is None and by_leg:
             return None

@@ -5,18 +5,23 @@
 2. A fill that crosses zero is split: one part ends a lifecycle, the rest begins the next; fee and value go by quantity.
 3. Quantity is conserved: a lifecycle's opening parts less its closing parts (plus what it began with) is what is left of it.
 4. Order, duplication and staleness of the report do not matter: fills are sorted and told apart by their trade ids.
+5. The position mode is switched only while flat: fills that tell their leg and fills that do not meet at zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from trueup.model.decimals import ZERO
-from trueup.model.orders import Fill, OrderSide, Side
+from trueup.model.orders import Fill, FillKind, OrderSide, Side
 from trueup.model.values import Value
 
 __all__ = ["Part", "Segment", "Trace", "trace_fills"]
+
+_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_SHARE = Decimal("1e-12")
+_ONLY_CLOSES = (FillKind.LIQUIDATION, FillKind.ADL)
 
 
 class Part(Value, frozen=True, kw_only=True):
@@ -27,10 +32,21 @@ class Part(Value, frozen=True, kw_only=True):
     quantity: Decimal
 
     def share(self, amount: Decimal | None) -> Decimal | None:
-        """This part's share of an amount that the venue states for the whole fill; None stays None."""
-        if amount is None or self.quantity == self.fill.quantity:
+        """This part's share by quantity of an amount that the venue states for the whole fill; None stays None.
+
+        The closing part is rounded to 12 places, the opening part is the rest: together they are the amount, exactly.
+        """
+        whole = self.fill.quantity
+        if amount is None or self.quantity == whole:
             return amount
-        return amount * self.quantity / self.fill.quantity
+        closing = whole - self.quantity if self.opening else self.quantity
+        share = _WIDE.divide(_WIDE.multiply(amount, closing), whole).quantize(_SHARE, context=_WIDE)
+        return _WIDE.subtract(amount, share) if self.opening else share
+
+    @property
+    def realized_pnl(self) -> Decimal | None:
+        """Gross, as the venue states it: all of a fill's belongs to its closing part. None: opening, or not stated."""
+        return None if self.opening else self.fill.realized_pnl
 
 
 class Segment(Value, frozen=True, kw_only=True):
@@ -77,12 +93,14 @@ class Trace(Value, frozen=True, kw_only=True):
 
     Attributes:
         starts_with: Signed quantity at the history's beginning (long positive).
+        by_leg: Whether the newest fills tell their leg: the line of one leg, which can never lie below zero.
         problem: Why the fills cannot be what happened; None when they can.
         last_fill_ms: Time of the newest fill; None without fills.
     """
 
     segments: tuple[Segment, ...]
     starts_with: Decimal
+    by_leg: bool
     last_fill_ms: int | None
     problem: str | None = None
 
@@ -90,8 +108,12 @@ class Trace(Value, frozen=True, kw_only=True):
     def open_segment(self) -> Segment | None:
         return self.segments[-1] if self.segments and self.segments[-1].closed_at_ms is None else None
 
+    def would_show_a_gap(self, segment: Segment) -> bool:
+        """Whether a closing fill that is missing in or after that segment shows: the line before its opening is not flat."""
+        return segment.complete and (self.by_leg or self.starts_with == 0)
 
-def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal) -> Trace:
+
+def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal, hedge: bool = False) -> Trace:
     """Lifecycles of one key.
 
     Args:
@@ -99,47 +121,76 @@ def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal
         side: The leg that is asked about. Where fills tell no leg (one-way), both sides are traced, for a flip joins them.
         leg: What the venue shows of that side after the newest of them, signed contracts (long positive).
         net: The same of the instrument in one-way mode; the anchor where the fills tell no leg.
+        hedge: Whether the venue now shows this instrument in hedge mode; False also where it shows nothing.
 
     Returns:
         The lifecycles, or a trace whose `problem` says why the fills do not fit what the venue shows.
     """
     unique = {(fill.trade_id, fill.order_id): fill for fill in fills}
     ordered = sorted(unique.values(), key=lambda fill: (fill.at_ms, fill.sequence or 0, _trade_rank(fill.trade_id)))
-    moves = [(fill, change) for fill in ordered if (change := _signed_change(fill, side)) != 0]
-    by_leg = any(fill.position_side is not None or fill.closed_quantity is not None for fill in ordered)
-    starts_with = (leg if by_leg else net) - sum((change for _, change in moves), ZERO)
+    moves = [(fill, _signed_change(fill, side)) for fill in ordered]
+    by_leg = _tells_leg(ordered[-1]) if ordered else hedge
+    starts_with, gap = _beginning(moves, leg if by_leg or hedge else net, switched=hedge and not by_leg)
     walker = _Walker(starts_with)
+    lowest = ZERO
     for fill, change in moves:
+        if change == 0:
+            continue
+        if _tells_leg(fill):
+            lowest = min(lowest, side.sign * walker.net, side.sign * (walker.net + change))
         walker.take(fill, change)
     problem = None
-    if by_leg and walker.lowest(side) < 0:
+    if gap:
+        problem = f"the fills leave {gap} open where the position mode was switched: some are missing, or tell no leg"
+    elif lowest < 0:
         problem = (
-            f"the fills of the {side.value} leg close {abs(walker.lowest(side))} more than was open: "
+            f"the fills of the {side.value} leg close {-lowest} more than was open: "
             "the history lacks fills, or the venue shows an older state"
         )
     return Trace(
         segments=tuple(walker.finish()),
         starts_with=starts_with,
-        last_fill_ms=moves[-1][0].at_ms if moves else None,
+        by_leg=by_leg,
+        last_fill_ms=max((fill.at_ms for fill, change in moves if change), default=None),
         problem=problem,
     )
 
 
+def _beginning(moves: list[tuple[Fill, Decimal]], now: Decimal, *, switched: bool) -> tuple[Decimal, Decimal]:
+    """Signed quantity before the first move, and what was open (it cannot be) where the position mode was switched.
+
+    Runs backward. Where one fill tells its leg and the next does not, the line is at zero (invariant 5); `switched` says that
+    the mode was switched after the newest fill.
+    """
+    level = now
+    gap = level if switched else ZERO
+    for place in range(len(moves) - 1, -1, -1):
+        level -= moves[place][1]
+        if place and _tells_leg(moves[place - 1][0]) is not _tells_leg(moves[place][0]):
+            gap = gap or level
+    return level, gap
+
+
+def _tells_leg(fill: Fill) -> bool:
+    return fill.position_side is not None or fill.closed_quantity is not None
+
+
 def _trade_rank(trade_id: str) -> tuple[int, str]:
-    return (int(trade_id), "") if trade_id.isdigit() else (0, trade_id)
+    return (int(trade_id), "") if trade_id.isascii() and trade_id.isdigit() else (0, trade_id)
 
 
 def _signed_change(fill: Fill, side: Side) -> Decimal:
     """What the fill adds to the traced position, signed (long positive); zero if it touches another leg only.
 
     Binance states the leg (`position_side`); Bybit states how much of the fill closed (`closed_quantity`), which tells the
-    legs apart in hedge mode and splits a flip in one-way mode.
+    legs apart in hedge mode and splits a flip in one-way mode. A liquidation or ADL only ever closes.
     """
     if fill.position_side is not None:
         return fill.order_side.sign * fill.quantity if fill.position_side is side else ZERO
     if fill.closed_quantity is not None:
         opens = Side.LONG if fill.order_side is OrderSide.BUY else Side.SHORT
-        part = fill.quantity - fill.closed_quantity if opens is side else fill.closed_quantity
+        closed = fill.quantity if fill.kind in _ONLY_CLOSES else fill.closed_quantity
+        part = fill.quantity - closed if opens is side else closed
         return fill.order_side.sign * part
     return fill.order_side.sign * fill.quantity
 
@@ -148,30 +199,28 @@ class _Walker:
     """Runs forward through the moves and cuts the line at its zeros."""
 
     def __init__(self, starts_with: Decimal) -> None:
-        self._net = starts_with
-        self._extremes = [starts_with]
+        self.net = starts_with
         self._segments: list[Segment] = []
         self._parts: list[Part] = []
         self._started_with = abs(starts_with)
         self._opened_at: int | None = None
 
     def take(self, fill: Fill, change: Decimal) -> None:
-        if self._net != 0 and (self._net > 0) != (change > 0):
-            closing = min(abs(self._net), abs(change))
+        if self.net != 0 and (self.net > 0) != (change > 0):
+            closing = min(abs(self.net), abs(change))
             self._step(fill, closing, opening=False, change=closing if change > 0 else -closing)
             change -= closing if change > 0 else -closing
         if change != 0:
             self._step(fill, abs(change), opening=True, change=change)
 
     def _step(self, fill: Fill, quantity: Decimal, *, opening: bool, change: Decimal) -> None:
-        if self._net == 0:
+        if self.net == 0:
             self._opened_at = fill.at_ms
             self._started_with = ZERO
-        side = self._side(change if self._net == 0 else self._net)
+        side = self._side(change if self.net == 0 else self.net)
         self._parts.append(Part(fill=fill, opening=opening, quantity=quantity))
-        self._net += change
-        self._extremes.append(self._net)
-        if self._net == 0:
+        self.net += change
+        if self.net == 0:
             self._cut(side, fill.at_ms)
 
     def _cut(self, side: Side, closed_at: int | None) -> None:
@@ -179,7 +228,7 @@ class _Walker:
             Segment(
                 side=side,
                 started_with=self._started_with,
-                quantity=abs(self._net),
+                quantity=abs(self.net),
                 opened_at_ms=self._opened_at,
                 closed_at_ms=closed_at,
                 parts=tuple(self._parts),
@@ -188,13 +237,9 @@ class _Walker:
         self._parts, self._started_with, self._opened_at = [], ZERO, None
 
     def finish(self) -> list[Segment]:
-        if self._net != 0:
-            self._cut(self._side(self._net), None)
+        if self.net != 0:
+            self._cut(self._side(self.net), None)
         return self._segments
-
-    def lowest(self, side: Side) -> Decimal:
-        """The smallest quantity that the leg had, negative where the line crossed below zero."""
-        return min(side.sign * net for net in self._extremes)
 
     @staticmethod
     def _side(net: Decimal) -> Side:

@@ -466,7 +466,7 @@ class _Settler:
                     opening=part.opening,
                     quantity=part.quantity,
                     fees=Amount(asset=asset, amount=fee) if fee is not None and asset is not None else None,
-                    realized_pnl=None if part.opening else part.share(part.fill.realized_pnl),
+                    realized_pnl=part.realized_pnl,
                 )
             )
 

@@ -1,0 +1,195 @@
+"""Lifecycles rebuilt from fills, anchored on what the venue shows (numbers: invariants of core/lifecycles.py)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from core_cases import BUY, LONG, SELL, SHORT, T0, fill
+
+from trueup.core.lifecycles import Trace, trace_fills
+from trueup.model.orders import Fill, FillKind
+
+D = Decimal
+
+
+def traced(fills: list[Fill], side=LONG, now: str = "0", hedge: bool = False) -> Trace:
+    return trace_fills(fills, side, leg=D(now), net=D(now), hedge=hedge)
+
+
+def shapes(trace: Trace) -> list[tuple[str, str, str, bool]]:
+    """(side, closed quantity, what is left, complete) of each lifecycle."""
+    return [(s.side.value, str(s.closed_quantity), str(s.quantity), s.complete) for s in trace.segments]
+
+
+def test_no_fills_and_flat_is_no_lifecycle() -> None:
+    trace = traced([])
+    assert (trace.segments, trace.starts_with, trace.last_fill_ms, trace.problem) == ((), D(0), None, None)
+
+
+def test_no_fills_and_open_is_a_lifecycle_that_began_before_the_history() -> None:
+    trace = traced([], now="5")
+    (only,) = trace.segments
+    assert (only.started_with, only.quantity, only.opened_at_ms, only.closed_at_ms) == (D(5), D(5), None, None)
+    assert trace.open_segment is only
+    assert only.opening_order_id is None
+
+
+def test_opened_and_closed_in_parts() -> None:
+    fills = [
+        fill(BUY, "3", "100", T0, order="open"),
+        fill(BUY, "2", "101", T0 + 1),
+        fill(SELL, "4", "110", T0 + 2),
+        fill(SELL, "1", "111", T0 + 3),
+    ]
+    trace = traced(fills)
+    (only,) = trace.segments
+    assert shapes(trace) == [("long", "5", "0", True)]
+    assert (only.opened_at_ms, only.closed_at_ms, only.opening_order_id) == (T0, T0 + 3, "open")
+    assert [part.opening for part in only.parts] == [True, True, False, False]
+    assert trace.starts_with == 0
+
+
+def test_short_mirrors_long() -> None:
+    fills = [fill(SELL, "5", "100", T0), fill(BUY, "2", "90", T0 + 1), fill(BUY, "3", "91", T0 + 2)]
+    assert shapes(traced(fills, SHORT)) == [("short", "5", "0", True)]
+
+
+def test_order_and_duplicates_do_not_matter() -> None:  # invariant 4
+    fills = [fill(BUY, "3", "100", T0), fill(BUY, "2", "101", T0 + 1), fill(SELL, "5", "110", T0 + 2)]
+    assert traced(fills) == traced([fills[2], fills[0], fills[1], fills[0], fills[2]])
+
+
+def test_same_instant_is_ordered_by_the_trade_id_as_a_number() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, trade="9"),
+        fill(SELL, "5", "101", T0, trade="10"),
+        fill(BUY, "1", "102", T0, trade="11"),
+    ]
+    assert shapes(traced(fills, now="1")) == [("long", "5", "0", True), ("long", "0", "1", True)]
+
+
+@pytest.mark.parametrize("trade", ["²", "٣", "7f-a"])
+def test_a_trade_id_of_any_text_is_only_an_id(trade: str) -> None:
+    assert shapes(traced([fill(BUY, "5", "100", T0, trade=trade)], now="5")) == [("long", "0", "5", True)]
+
+
+def test_a_flip_splits_one_fill_between_two_lifecycles() -> None:  # invariant 2
+    flip = fill(SELL, "8", "110", T0 + 1)
+    trace = traced([fill(BUY, "5", "100", T0), flip], SHORT, now="-3")
+    assert shapes(trace) == [("long", "5", "0", True), ("short", "0", "3", True)]
+    first, second = trace.segments
+    assert (first.closings[0].quantity, second.openings[0].quantity) == (D(5), D(3))
+    assert first.closed_at_ms == second.opened_at_ms == T0 + 1
+
+
+def test_closed_and_reopened_with_the_same_size_is_two_lifecycles() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "101", T0 + 1), fill(BUY, "5", "100", T0 + 2)]
+    assert shapes(traced(fills, now="5")) == [("long", "5", "0", True), ("long", "0", "5", True)]
+
+
+def test_a_missing_closing_fill_shows_as_a_beginning_that_cannot_be() -> None:  # invariant 1
+    trace = traced([fill(BUY, "5", "100", T0)])
+    assert trace.starts_with == D(-5)
+    assert all(segment.side is SHORT for segment in trace.segments)
+
+
+def test_a_missing_closing_fill_of_a_hedge_leg_is_a_problem() -> None:
+    trace = traced([fill(BUY, "5", "100", T0, leg=LONG)])
+    assert trace.problem is not None
+    assert "close 5 more than was open" in trace.problem
+
+
+def test_hedge_legs_stay_apart_binance() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, leg=LONG),
+        fill(SELL, "5", "100", T0 + 1, leg=SHORT),
+        fill(SELL, "5", "110", T0 + 2, leg=LONG),
+    ]
+    assert shapes(traced(fills, LONG, hedge=True)) == [("long", "5", "0", True)]
+    assert shapes(traced(fills, SHORT, now="-5", hedge=True)) == [("short", "0", "5", True)]
+
+
+def test_hedge_legs_stay_apart_bybit() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "5", "100", T0 + 1, closed="0"),
+        fill(SELL, "5", "110", T0 + 2, closed="5"),
+    ]
+    assert shapes(traced(fills, LONG, hedge=True)) == [("long", "5", "0", True)]
+    assert shapes(traced(fills, SHORT, now="-5", hedge=True)) == [("short", "0", "5", True)]
+
+
+def test_bybit_flip_in_one_way_mode_is_split_by_the_closed_quantity() -> None:
+    fills = [fill(BUY, "5", "100", T0, closed="0"), fill(SELL, "8", "110", T0 + 1, closed="5")]
+    (long,) = traced(fills, LONG).segments
+    (short,) = traced(fills, SHORT, now="-3").segments
+    assert (long.closed_quantity, long.closed_at_ms) == (D(5), T0 + 1)
+    assert (short.quantity, short.opened_at_ms, short.parts[0].quantity) == (D(3), T0 + 1, D(3))
+
+
+@pytest.mark.parametrize("kind", [FillKind.LIQUIDATION, FillKind.ADL])
+def test_a_liquidation_closes_whatever_its_closed_quantity_says(kind: FillKind) -> None:
+    fills = [fill(BUY, "5", "100", T0, closed="0"), fill(SELL, "5", "80", T0 + 1, closed="0", kind=kind)]
+    assert shapes(traced(fills)) == [("long", "5", "0", True)]
+    assert shapes(traced(fills, SHORT)) == []
+
+
+def test_switching_from_one_way_to_hedge_keeps_the_earlier_lifecycles_out_of_the_legs() -> None:
+    # A long that began before the history was closed in one-way mode; the mode was switched; a short leg lived and ended.
+    fills = [
+        fill(SELL, "5", "100", T0),
+        fill(SELL, "2", "100", T0 + 10, leg=SHORT),
+        fill(BUY, "2", "90", T0 + 20, leg=SHORT),
+    ]
+    trace = traced(fills, SHORT, hedge=True)
+    assert trace.problem is None
+    assert shapes(trace) == [("long", "5", "0", False), ("short", "2", "0", True)]
+
+
+def test_switching_from_hedge_to_one_way_anchors_the_legs_at_flat() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, leg=LONG),
+        fill(SELL, "2", "100", T0 + 1, leg=SHORT),
+        fill(SELL, "5", "101", T0 + 2, leg=LONG),
+        fill(BUY, "2", "101", T0 + 3, leg=SHORT),
+        fill(BUY, "1", "100", T0 + 10),
+    ]
+    trace = traced(fills, LONG, now="1")
+    assert trace.problem is None
+    assert shapes(trace) == [("long", "5", "0", True), ("long", "0", "1", True)]
+
+
+def test_a_mode_cannot_be_switched_while_something_is_open() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(BUY, "1", "100", T0 + 10, leg=LONG)]
+    trace = traced(fills, LONG, now="6", hedge=True)
+    assert trace.problem is not None
+    assert "position mode" in trace.problem
+
+
+def test_fills_that_tell_no_leg_explain_nothing_in_a_hedge() -> None:
+    trace = traced([fill(BUY, "5", "100", T0)], LONG, now="5", hedge=True)
+    assert trace.problem is not None
+
+
+@pytest.mark.parametrize(
+    ("amount", "closing", "opening"),
+    [("8", "5", "3"), ("0.8", "0.5", "0.3"), ("1", "0.625", "0.375"), (None, None, None)],
+)
+def test_a_split_fill_shares_fee_and_value_by_quantity(
+    amount: str | None, closing: str | None, opening: str | None
+) -> None:
+    flip = fill(SELL, "8", "110", T0 + 1, fee=amount)
+    first, second = traced([fill(BUY, "5", "100", T0), flip], SHORT, now="-3").segments
+    assert first.closings[0].share(flip.fee) == (None if closing is None else D(closing))
+    assert second.openings[0].share(flip.fee) == (None if opening is None else D(opening))
+
+
+@pytest.mark.parametrize("fee", ["1", "0.00000001", "0.1", "-0.07", "123456789.12345678"])
+def test_the_shares_of_a_split_fill_sum_to_the_whole_exactly(fee: str) -> None:
+    flip = fill(SELL, "3", "110", T0 + 1, fee=fee)
+    first, second = traced([fill(BUY, "1", "100", T0), flip], SHORT, now="-2").segments
+    closing, opening = first.closings[0].share(D(fee)), second.openings[0].share(D(fee))
+    assert closing is not None
+    assert opening is not None
+    assert closing + opening == D(fee)
