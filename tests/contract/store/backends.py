@@ -13,7 +13,7 @@ import asyncpg
 from trueup.ports import Store
 from trueup.store import MemoryDatabase, MemoryStore, open_store
 
-__all__ = ["Backend", "MemoryBackend", "PostgresqlBackend", "SqlBackend", "SqliteBackend", "Ticking"]
+__all__ = ["BOT_COLUMNS", "Backend", "MemoryBackend", "PostgresqlBackend", "SqlBackend", "SqliteBackend", "Ticking"]
 
 BOT_COLUMNS: Mapping[str, Any] = {
     "account": "main",
@@ -53,7 +53,8 @@ class Backend(Protocol):
 
 class MemoryBackend:
     def __init__(self) -> None:
-        self._database = MemoryDatabase(Ticking())
+        self.clock = Ticking()
+        self._database = MemoryDatabase(self.clock)
 
     async def store(self) -> Store:
         return MemoryStore(self._database)
