@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueup.bootstrap.explain import explain_position
 from trueup.bootstrap.status import account_statuses
 from trueup.bootstrap.wiring import Program, open_program
-from trueup.cli.services import HoldOutcome, Say, Services
+from trueup.cli.services import HoldOutcome, Say, Services, VenueOptions
 from trueup.engine.runner import Act, Answer
 from trueup.engine.supervisor import Supervisor
 from trueup.model.errors import ConfigurationError
@@ -159,10 +159,15 @@ class _Services:
 
         await run_demo(keep=keep, say=say)
 
-    async def venue_serve(self, host: str, port: int, scenario: Path | None, say: Say) -> None:
+    async def venue_serve(self, options: VenueOptions, say: Say) -> None:
         from trueup.bootstrap.serve import serve_venue
 
-        await serve_venue(host, port, scenario, say)
+        await serve_venue(options, say)
+
+    async def venue_control(self, url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        from trueup.sim.control import ask
+
+        return await ask(url, method, path, body)
 
 
 class _Opened:

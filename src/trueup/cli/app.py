@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trueup.cli.commands import book, people, reconcile, setup, system
+from trueup.cli.commands import book, people, reconcile, setup, system, venue
 
 if TYPE_CHECKING:
     from trueup.cli.registry import Command
@@ -37,12 +37,16 @@ COMMANDS: tuple[Command, ...] = (
     system.pin,
     system.db_upgrade,
     system.db_backup,
-    system.venue_serve,
+    venue.serve,
+    venue.fault,
+    venue.faults,
+    venue.clear,
+    venue.do,
 )
 _GROUPS = {
     "accounts": "Identity pins: accounts pin.",
     "db": "The store: db upgrade, db backup.",
-    "venue": "The simulated venue: venue serve.",
+    "venue": "The simulated venue: venue serve, and faults and actions while it runs.",
 }
 _HELP = """\
 Keeps a trading bot's book true to the exchange. trueup looks at what the venue really holds, decides on evidence what

@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from trueup.model.holds import HoldState
 from trueup.model.reports import SyncReport
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trueup.model.positions import Position
     from trueup.model.reports import AccountStatus, Check, Explanation
 
-__all__ = ["HoldOutcome", "OpenServices", "Say", "Services"]
+__all__ = ["HoldOutcome", "OpenServices", "Say", "Services", "VenueOptions"]
 
 Say: TypeAlias = Callable[[str], None]
 """Tells the person one short line about what goes on now; never blocks, never fails."""
@@ -46,6 +46,26 @@ class HoldOutcome(Value, frozen=True, kw_only=True):
     done: bool
     message: str
     report: SyncReport | None = None
+
+
+class VenueOptions(Value, frozen=True, kw_only=True):
+    """How the simulated venue is served.
+
+    Attributes:
+        port: Of REST and streams; 0 takes a free one.
+        control_port: None: the one after `port`, or a free one when that is 0.
+        positions: How many the demo accounts hold at the start, 0 or 2.
+        seed: Of ids and prices; None: the scenario's, or 0.
+        view: Show the world while it runs, where there is a terminal.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9001
+    control_port: int | None = None
+    positions: int = 2
+    seed: int | None = None
+    scenario: Path | None = None
+    view: bool = True
 
 
 class Services(Protocol):
@@ -130,10 +150,20 @@ class Services(Protocol):
         """Tells a position's whole life on simulated venues. Needs no settings."""
         ...
 
-    async def venue_serve(self, host: str, port: int, scenario: Path | None, say: Say) -> None:
-        """The simulated venue until it is cancelled; `port` 0 takes a free one and says which. Needs no settings."""
+    async def venue_serve(self, options: VenueOptions, say: Say) -> None:
+        """The simulated venue until it is cancelled; says where it listens. Needs no settings."""
+        ...
+
+    async def venue_control(self, url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        """One request to the control port of a served venue; its answer. Needs no settings.
+
+        Raises:
+            ConfigurationError: The address is none of a control port on this machine, or what is asked cannot be meant.
+            Rejected: The simulated venue refuses it.
+            Transient: Nothing answers there.
+        """
         ...
 
 
 OpenServices: TypeAlias = Callable[["Settings | None"], AbstractAsyncContextManager[Services]]
-"""Opens the program for one command. None: `demo` and `venue serve`, which need no settings."""
+"""Opens the program for one command. None: `demo` and `venue …`, which need no settings."""

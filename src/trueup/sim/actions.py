@@ -376,8 +376,8 @@ def clear_faults(front: Front, a: Arguments) -> object:
     fault_id = a.integer("fault_id", 0)
     a.end()
     if fault_id:
-        return {"removed": front.faults.remove(fault_id)}
-    front.faults.clear()
+        return {"removed": front.remove_fault(fault_id)}
+    front.clear_faults()
     return {"removed": True}
 
 

@@ -73,6 +73,7 @@ class Front:
         self.faults = FaultPlan(fault_seed)
         self.journal = Journal()
         self.gates: list[StreamGate] = []
+        self._skews: dict[int, int] = {}
         world.subscribe(self._hear)
 
     def _hear(self, event: WorldEvent) -> None:
@@ -84,29 +85,51 @@ class Front:
 
     def add_fault(self, fault: Fault) -> Planned:
         """Puts a fault into the plan, and sees to those that happen by themselves."""
+        clock = self.world.clock
+        if fault.kind is FaultKind.CLOCK_SKEW and not isinstance(clock, SkewedClock):
+            msg = "clock_skew needs a world on a SkewedClock"
+            raise ValueError(msg)
         planned = self.faults.add(fault)
         if fault.kind is FaultKind.LISTEN_KEYS_EXPIRED:
             self._at(fault.from_ms, planned, lambda: self.world.expire_listen_keys(fault.account))
         elif fault.kind is FaultKind.CLOCK_SKEW:
-            clock = self.world.clock
-            if not isinstance(clock, SkewedClock):
-                self.faults.remove(planned.fault_id)
-                msg = "clock_skew needs a world on a SkewedClock"
-                raise ValueError(msg)
-            self._at(fault.from_ms, planned, lambda: _shift(clock, fault.offset_ms))
+            self._at(fault.from_ms, planned, lambda: self._skew(planned.fault_id, fault.offset_ms))
             if fault.until_ms is not None:
-                self.world.schedule(fault.until_ms, lambda: _shift(clock, -fault.offset_ms if planned.hits else 0))
+                self.world.schedule(fault.until_ms, lambda: self._unskew(planned.fault_id))
         return planned
+
+    def remove_fault(self, fault_id: int) -> bool:
+        """Takes one fault away, and sets a clock right that it skewed; False when there is none of that id."""
+        self._unskew(fault_id)
+        return self.faults.remove(fault_id)
+
+    def clear_faults(self) -> None:
+        """Takes every fault away."""
+        for planned in self.faults.planned():
+            self.remove_fault(planned.fault_id)
 
     def _at(self, at_ms: int | None, planned: Planned, action: Callable[[], None]) -> None:
         def happen() -> None:
-            planned.hits += 1
-            action()
+            if any(each is planned for each in self.faults.planned()):
+                planned.hits += 1
+                action()
 
         if at_ms is None or at_ms <= self.world.now_ms():
             happen()
         else:
             self.world.schedule(at_ms, happen)
+
+    def _skew(self, fault_id: int, milliseconds: int) -> None:
+        clock = self.world.clock
+        if isinstance(clock, SkewedClock):
+            self._skews[fault_id] = milliseconds
+            clock.offset_ms += milliseconds
+
+    def _unskew(self, fault_id: int) -> None:
+        """Nothing when the clock is not off by that fault."""
+        clock = self.world.clock
+        if isinstance(clock, SkewedClock):
+            clock.offset_ms -= self._skews.pop(fault_id, 0)
 
     def wire_of(self, path: str) -> Wire | None:
         """The wire that serves a path."""
@@ -274,10 +297,6 @@ class StreamGate:
         if self._queue:
             times.append(self._queue[0][0])
         return min(times, default=None)
-
-
-def _shift(clock: SkewedClock, milliseconds: int) -> None:
-    clock.offset_ms += milliseconds
 
 
 def _refused(fault: Fault, path: str, now_ms: int) -> Outcome:

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from aiohttp import WSMsgType, web
 
-from trueup.sim.actions import perform, state_of
+from trueup.sim.actions import ACTIONS, perform, state_of
 from trueup.sim.front import Front, Outcome, StreamGate
 from trueup.sim.scenario import load_scenario, make_demo, play
 from trueup.sim.wire import StreamRefused, Wire, WireRequest, WireResponse, is_stream
@@ -101,6 +101,7 @@ class VenueServer:
         venue.router.add_route("*", "/{tail:.*}", self._on_request)
         control = web.Application(client_max_size=2**20)
         control.router.add_get("/state", self._on_state)
+        control.router.add_get("/actions", self._on_actions)
         control.router.add_get("/requests", self._on_requests)
         control.router.add_get("/faults", self._on_faults)
         control.router.add_post("/faults", self._on_add_fault)
@@ -256,6 +257,9 @@ class VenueServer:
     async def _on_state(self, _: web.Request) -> web.Response:
         self.world.tick()
         return web.json_response(state_of(self.front))
+
+    async def _on_actions(self, _: web.Request) -> web.Response:
+        return web.json_response({name: (action.__doc__ or "").strip() for name, action in sorted(ACTIONS.items())})
 
     async def _on_requests(self, request: web.Request) -> web.Response:
         text = request.query.get("limit", "50")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from typer.testing import Result
 
-from trueup.cli.services import HoldOutcome, Say
+from trueup.cli.services import HoldOutcome, Say, VenueOptions
 from trueup.config import Settings
 from trueup.model.errors import ConfigurationError
 from trueup.model.events import Event
@@ -34,6 +34,7 @@ class FakeServices:
     raised: list[Hold] = field(default_factory=list)
     outcome: HoldOutcome | None = None
     checks: tuple[Check, ...] = ()
+    control_answer: Any = field(default_factory=dict)
     fail: dict[str, BaseException] = field(default_factory=dict)
     on: dict[str, Behaviour] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -154,6 +155,10 @@ class FakeServices:
         say("a position is opened")
         await self._asked("demo", {"keep": keep})
 
-    async def venue_serve(self, host: str, port: int, scenario: Path | None, say: Say) -> None:
-        say(f"listening on {host}")
-        await self._asked("venue_serve", {"host": host, "port": port, "scenario": scenario})
+    async def venue_serve(self, options: VenueOptions, say: Say) -> None:
+        say(f"listening on {options.host}")
+        await self._asked("venue_serve", {"options": options})
+
+    async def venue_control(self, url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        await self._asked("venue_control", {"url": url, "method": method, "path": path, "body": body})
+        return self.control_answer

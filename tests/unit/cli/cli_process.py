@@ -61,6 +61,6 @@ async def open_services(settings: Settings | None) -> AsyncIterator[FakeServices
 
 
 if PLACE in ("running", "stopping"):
-    services.on |= {"run": working, "sync": working, "venue_serve": working}
+    services.on |= {"run": working, "sync": working, "demo": working, "venue_serve": working}
 
 build_app(open_services)(sys.argv[2:], prog_name="trueup")

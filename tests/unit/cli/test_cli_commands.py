@@ -20,7 +20,7 @@ from cli_samples import (
     report,
 )
 
-from trueup.cli.services import HoldOutcome
+from trueup.cli.services import HoldOutcome, VenueOptions
 from trueup.model.errors import StoreUnavailable
 from trueup.model.events import EventType
 from trueup.model.holds import HoldState
@@ -286,7 +286,7 @@ def test_what_runs_on_simulated_venues_needs_no_configuration(run: Run, services
     assert run("venue", "serve", "--port", "0").exit_code == 0
     assert services.opened_with == [None, None]
     assert services.asked("demo") == {"keep": True}
-    assert services.asked("venue_serve") == {"host": "127.0.0.1", "port": 0, "scenario": None}
+    assert services.asked("venue_serve") == {"options": VenueOptions(port=0)}
 
 
 def test_run_says_when_it_is_ready(run: Run, services: FakeServices) -> None:

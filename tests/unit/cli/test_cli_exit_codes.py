@@ -38,8 +38,13 @@ COMMANDS = [
     ["db", "backup", "x.db"],
     ["demo"],
     ["venue", "serve"],
+    ["venue", "fault", "hang"],
+    ["venue", "faults"],
+    ["venue", "clear"],
+    ["venue", "do", "fund"],
 ]
 METHODS = {"accounts": "pin_reset", "upgrade": "db_upgrade", "backup": "db_backup", "serve": "venue_serve"}
+METHODS |= dict.fromkeys(["fault", "faults", "clear", "do"], "venue_control")
 
 
 def method_of(words: list[str]) -> str:
@@ -159,6 +164,10 @@ def test_a_broken_configuration_is_2_and_opens_nothing(
         ["db", "upgrade", "--account", "nobody"],
         ["db", "backup"],
         ["venue", "serve", "--port", "70000"],
+        ["venue", "serve", "--positions", "1"],
+        ["venue", "fault"],
+        ["venue", "clear", "x"],
+        ["venue", "do", "price", "symbol"],
     ],
     ids=" ".join,
 )
@@ -175,7 +184,7 @@ def test_an_interrupt_is_130_and_closes_what_is_open(run: Run, services: FakeSer
 
     result = run(*words)
 
-    assert result.exit_code == (0 if words == ["run"] else 130)
+    assert result.exit_code == (0 if words in (["run"], ["venue", "serve"]) else 130)
     assert services.closed == 1
 
 

@@ -19,6 +19,7 @@ HEAVY = ("rich", "pydantic", "msgspec", "structlog", "asyncio", "ccxt", "sqlalch
 CONTRACT = {
     "init", "demo", "sync", "run", "status", "positions", "events", "explain", "holds", "approve", "reject", "pause",
     "resume", "doctor", "accounts pin", "db upgrade", "db backup", "venue serve",
+    "venue fault", "venue faults", "venue clear", "venue do",
 }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_run_ends_with_0_whenever_it_is_stopped(config: Path, place: str, number
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("words", [["sync"], ["venue", "serve"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["sync"], ["demo"]], ids=" ".join)
 def test_other_commands_clean_up_and_say_that_they_were_stopped(
     config: Path, words: list[str], number: int, code: int
 ) -> None:

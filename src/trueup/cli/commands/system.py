@@ -1,4 +1,4 @@
-"""The state of things: status, doctor, identity pins, the database, the simulated venue."""
+"""The state of things: status, doctor, identity pins, the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trueup.model.holds import Hold
     from trueup.model.reports import AccountStatus, Check
 
-__all__ = ["db_backup", "db_upgrade", "doctor", "pin", "status", "venue_serve"]
+__all__ = ["db_backup", "db_upgrade", "doctor", "pin", "status"]
 
 _WATCH_S = 2.0
 
@@ -208,29 +208,4 @@ async def db_backup(
         with call.out.working("copying the store"):
             said = await services.db_backup(file)
     call.out.text(said)
-    return 0
-
-
-@command(
-    "venue",
-    "serve",
-    short="Run the simulated venue, for any bot.",
-    example=("trueup venue serve --port 9001", "trueup venue serve --scenario flash-crash.toml"),
-    exits=("1  it could not listen", "2  usage error", "130  stopped by Ctrl-C", "143  stopped by SIGTERM"),
-    settings=False,
-)
-async def venue_serve(
-    call: Call,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.", metavar="PORT")] = 9001,
-    scenario: Annotated[
-        Path | None, typer.Option("--scenario", help="Prices, actions and faults to play.", metavar="FILE")
-    ] = None,
-) -> int:
-    """
-    Runs the simulated venue alone: a futures exchange on this machine that speaks the wire of Binance USDⓈ-M and of
-    Bybit v5, for any bot to test against. No key is needed, no money is at risk.
-    """
-    async with call.open_without_settings() as services:
-        await services.venue_serve(host, port, scenario, call.out.text)
     return 0
