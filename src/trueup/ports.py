@@ -78,8 +78,8 @@ class Venue(Protocol):
         """Regular and conditional lists, all pages, and position-attached stops."""
         ...
 
-    async def fills(self, symbol: str, since_ms: int) -> FillHistory:
-        """Every execution type except funding, from `since_ms` (or the venue's reach) until now."""
+    async def fills(self, symbol: str, since_ms: int, before_ms: int | None = None) -> FillHistory:
+        """Every execution type except funding, from `since_ms` (or the venue's reach) until now, or before `before_ms`."""
         ...
 
     async def funding(self, symbol: str, since_ms: int) -> FundingHistory: ...

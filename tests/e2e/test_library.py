@@ -109,7 +109,7 @@ async def test_positions_removed_by_other_tasks_while_protection_is_checked(benc
         await synchronize_positions_on_startup(manager)
         for symbol in ("BTCUSDT", "SOLUSDT"):
             bench.world.close_position(name, symbol, "long")
-        bench.fault(Fault(FaultKind.SLOW, path="/fapi/v1/openOrders", query={"symbol": "*USDT"}, delay_ms=1_500))
+        bench.fault(Fault(FaultKind.SLOW, path="/fapi/v1/openOrders", query={"symbol": "ETHUSDT"}, delay_ms=6_000))
         checking = asyncio.create_task(manager.check_positions_protection())
         report = await manager.sync_exchange_positions(name)
         assert not checking.done(), "the walk is still under way while positions leave"

@@ -138,8 +138,8 @@ async def test_the_same_key_answering_for_another_account_is_exit_2_and_changes_
     bench.world.open_position(name, "BTCUSDT", "long", "0.010")
     await bench.sync_report(name, 0)
     before = bench.book_bytes()
-    key = bench.environ["MAIN_KEY"]
-    bench.world.move_key(key, "binance" if venue == "binanceusdm" else "bybit", "other")
+    bench.world.move_key(bench.environ["MAIN_KEY"], "binance" if venue == "binanceusdm" else "bybit", "other")
+    bench.environ["MAIN_SECRET"] = bench.environ["OTHER_SECRET"]
 
     report = await bench.sync_report(name, 2)
 
@@ -224,7 +224,7 @@ async def test_a_row_in_the_old_form_matches_and_is_not_rewritten(bench: Bench, 
     row = bench.world.look(name).positions("HIGHUSDT")[0]
     bench.execute(
         "INSERT INTO positions (account, exchange, symbol, side, entry_price, quantity, status, created_at, updated_at)"
-        " VALUES (?, ?, 'HIGHUSDT', 'long', ?, '10', 'active', strftime('%Y-%m-%dT%H:%M:%fZ'), strftime('%Y-%m-%dT%H:%M:%fZ'))",
+        " VALUES (?, ?, 'HIGHUSDT', 'long', ?, '10', 'active', datetime('now'), datetime('now'))",
         name,
         venue,
         str(row.entry_price),
@@ -246,7 +246,7 @@ async def test_a_row_that_never_existed_is_a_phantom_once_it_is_confirmed(bench:
     await bench.sync_report(name, 0)
     bench.execute(
         "INSERT INTO positions (account, exchange, symbol, side, entry_price, quantity, status, created_at, updated_at)"
-        " VALUES (?, ?, 'HIGHUSDT', 'long', '1.5', '10', 'active', strftime('%Y-%m-%dT%H:%M:%fZ'), strftime('%Y-%m-%dT%H:%M:%fZ'))",
+        " VALUES (?, ?, 'HIGHUSDT', 'long', '1.5', '10', 'active', datetime('now'), datetime('now'))",
         name,
         venue,
     )

@@ -21,6 +21,8 @@ from trueup.store import open_store
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, Settings
     from trueup.ports import Clock, Store, Venue
+    from trueup.venues.limits import Limits
+    from trueup.venues.markets import Markets
 
 __all__ = ["Program", "account_plan", "open_program", "timing_of"]
 
@@ -86,7 +88,8 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
     names = settings.account_names if accounts is None else tuple(accounts)
     clock, timing, holder = SystemClock(), timing_of(settings), _holder()
     async with AsyncExitStack() as stack:
-        venues = {name: _open_venue(settings, settings.account(name), clock) for name in names}
+        opener = _Opener(settings, clock)
+        venues = {name: opener.open(settings.account(name)) for name in names}
         for venue in venues.values():
             stack.push_async_callback(venue.aclose)
         store = open_store(settings.store_url().reveal())
@@ -109,17 +112,33 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
         )
 
 
-def _open_venue(settings: Settings, account: AccountSettings, clock: Clock) -> Venue:
-    from trueup.venues import open_venue  # late: commands that ask no venue do not load its client
+class _Opener:
+    """Opens venues: accounts of one venue share its market list, accounts behind one way out share what it is told to wait."""
 
-    proxy = settings.secret(account.name, "proxy").reveal() if account.proxy is not None else None
-    return open_venue(
-        account=account.name,
-        venue=account.venue,
-        api_key=settings.secret(account.name, "api_key").reveal(),
-        api_secret=settings.secret(account.name, "api_secret").reveal(),
-        rest_url=account.rest_url,
-        ws_url=account.ws_url,
-        proxy=proxy,
-        clock=clock,
-    )
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._markets: dict[tuple[str, str | None], Markets] = {}
+        self._limits: dict[tuple[str, str | None, str | None], Limits] = {}
+
+    def open(self, account: AccountSettings) -> Venue:
+        """The account's adapter; no request is sent yet."""
+        from trueup.venues import open_venue  # late: commands that ask no venue do not load its client
+        from trueup.venues.limits import Limits
+        from trueup.venues.markets import Markets
+
+        secret = self._settings.secret
+        proxy = secret(account.name, "proxy").reveal() if account.proxy is not None else None
+        place = (account.venue, account.rest_url)
+        return open_venue(
+            account=account.name,
+            venue=account.venue,
+            api_key=secret(account.name, "api_key").reveal(),
+            api_secret=secret(account.name, "api_secret").reveal(),
+            rest_url=account.rest_url,
+            ws_url=account.ws_url,
+            proxy=proxy,
+            clock=self._clock,
+            markets=self._markets.setdefault(place, Markets(account.venue, self._clock)),
+            limits=self._limits.setdefault((*place, proxy), Limits(self._clock)),
+        )

@@ -127,8 +127,8 @@ def _gone(case: Case, row: Position) -> Verdict:
         if not own.complete and _reaches_further(case):
             return _further(case, "its opening lies before what was read")
         return _closed_by_fills(case, row, past, own, case.instrument)
-    if past.starts_with != 0 and _reaches_further(case):
-        return _further(case, "the fills read so far do not begin flat")
+    if past.starts_with * row.side.sign > 0 and _reaches_further(case):
+        return _further(case, "the fills read so far begin with the position open")
     return absence.gone_without_fills(case, row, past)
 
 

@@ -26,7 +26,7 @@ from trueup.model.changes import ChangeSet, Committed, RecordedOrder
 from trueup.model.errors import AccountMismatch, Conflict, Unobserved
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, Mark, MarkKind
-from trueup.model.observations import OrdersSnapshot, PositionsSnapshot, Quarantined
+from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
 from trueup.model.positions import AccountMode, Origin, Position, PositionKey
 from trueup.model.reports import HeldReport, OrderReport
 from trueup.model.values import Value
@@ -75,6 +75,7 @@ class Look:
     unprotected: list[Position] = field(default_factory=list)
     unprotected_overdue: bool = False
     wait_ms: int | None = None
+    clock: ClockReading | None = None
 
 
 @dataclass
@@ -121,6 +122,7 @@ class AccountReconciler:
                 why = str(conflict)
                 continue
             if look is not None:
+                look.clock = reading
                 return look
             await self._clock.sleep(max(1, reading.uncertainty_ms) / 1000)
         raise Unobserved(

@@ -27,7 +27,7 @@ class Histories:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._fills: dict[tuple[str, int], asyncio.Task[FillHistory]] = {}
+        self._fills: dict[tuple[str, int, int | None], asyncio.Task[FillHistory]] = {}
         self._surface: asyncio.Task[SecondSurface] | None = None
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -53,9 +53,8 @@ class Histories:
         history = case.history or History()
         try:
             if history.fills is None or needs.since_ms < history.fills.since_ms:
-                history = msgspec.structs.replace(
-                    history, fills=await self._read_fills(case.key.symbol, needs.since_ms)
-                )
+                fills = await self._read_fills(case.key.symbol, needs.since_ms, history.fills)
+                history = msgspec.structs.replace(history, fills=fills)
             return await self._with_records(case, history, needs)
         except (Unobserved, Rejected) as error:
             return msgspec.structs.replace(case, history=msgspec.structs.replace(history, failed=str(error)))
@@ -79,13 +78,17 @@ class Histories:
         history = msgspec.structs.replace(history, **changes, asked=tuple(sorted(asked)))
         return msgspec.structs.replace(case, history=history, surface=surface)
 
-    async def _read_fills(self, symbol: str, since_ms: int) -> FillHistory:
-        """Both legs of a hedge share one read."""
-        task = self._fills.get((symbol, since_ms))
+    async def _read_fills(self, symbol: str, since_ms: int, later: FillHistory | None) -> FillHistory:
+        """Both legs of a hedge share one read; what was read already is not read again."""
+        before_ms = later.since_ms if later is not None else None
+        task = self._fills.get((symbol, since_ms, before_ms))
         if task is None:
-            task = asyncio.ensure_future(self._venue.fills(symbol, since_ms))
-            self._fills[symbol, since_ms] = task
-        return await task
+            task = asyncio.ensure_future(self._venue.fills(symbol, since_ms, before_ms))
+            self._fills[symbol, since_ms, before_ms] = task
+        read = await task
+        if later is None:
+            return read
+        return msgspec.structs.replace(read, until_ms=later.until_ms, fills=(*read.fills, *later.fills))
 
     async def _verdict(self, key: PositionKey) -> SurfaceVerdict:
         """The account surface first; where it cannot tell, the venue is asked for that one symbol."""

@@ -212,7 +212,7 @@ class AccountWork:
         now = self._clock.now_ms()
         before = self._last.good_at_ms if self._last is not None else None
         pin = await self._store.pin_of(self.plan.name)
-        reading = await self.venue.clock() if error is None else None
+        reading = total.last.clock if total.last is not None else None
         self._last = LastLook(
             looked_at_ms=now,
             good_at_ms=now if error is None else before,

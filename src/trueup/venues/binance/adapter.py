@@ -151,15 +151,16 @@ class BinanceVenue(VenueBase):
             quarantined=tuple(quarantined),
         )
 
-    async def fills(self, symbol: str, since_ms: int) -> FillHistory:
+    async def fills(self, symbol: str, since_ms: int, before_ms: int | None = None) -> FillHistory:
         source = f"binance trades {symbol}"
         instrument = await self._instrument(symbol, source)
         until_ms = await self._began()
         reach_ms = until_ms - FILLS_REACH_MS
         start_ms = max(since_ms, reach_ms)
+        latest_ms = self._time.latest_ms() if before_ms is None else before_ms - 1
         fills: dict[str, Fill] = {}
-        for window_start, window_end in windows(start_ms, self._time.latest_ms()):
-            until_ms = self._time.began_ms()
+        for window_start, window_end in windows(start_ms, latest_ms):
+            until_ms = self._time.began_ms() if before_ms is None else before_ms
             for row in await self._trades_of(instrument, window_start, window_end, source):
                 fill = exact(source, fill_of, row, symbol)
                 fills[fill.trade_id] = fill

@@ -201,11 +201,11 @@ class BybitVenue(VenueBase):
                     rows[row.order_id] = row
         return list(rows.values())
 
-    async def fills(self, symbol: str, since_ms: int) -> FillHistory:
+    async def fills(self, symbol: str, since_ms: int, before_ms: int | None = None) -> FillHistory:
         source = f"bybit executions {symbol}"
         instrument = await self._instrument(symbol, source)
         rows, start_ms, until_ms = await self._history(
-            "privateGetV5ExecutionList", {}, wire.EXECUTIONS, instrument, since_ms, source
+            "privateGetV5ExecutionList", {}, wire.EXECUTIONS, instrument, since_ms, source, before_ms
         )
         fills: dict[str, Fill] = {}
         for row in reversed(rows):  # the venue lists the newest first: the oldest of one instant comes first here
@@ -216,7 +216,7 @@ class BybitVenue(VenueBase):
             since_ms=start_ms,
             until_ms=until_ms,
             fills=tuple(sorted(fills.values(), key=lambda fill: (fill.at_ms, fill.sequence or 0))),
-            reach_ms=until_ms - REACH_MS,
+            reach_ms=self._time.began_ms() - REACH_MS,
         )
 
     async def funding(self, symbol: str, since_ms: int) -> FundingHistory:
@@ -264,6 +264,7 @@ class BybitVenue(VenueBase):
         instrument: Instrument,
         since_ms: int,
         source: str,
+        before_ms: int | None = None,
     ) -> tuple[list[T], int, int]:
         """All rows of all windows, newest first; when they begin; and the venue time that they speak for."""
         until_ms = await self._began()
@@ -274,9 +275,10 @@ class BybitVenue(VenueBase):
             "limit": _HISTORY_PAGE,
             **about,
         }
+        latest_ms = self._time.latest_ms() if before_ms is None else before_ms - 1
         rows: list[T] = []
-        for window_start, window_end in windows(start_ms, self._time.latest_ms()):
-            until_ms = self._time.began_ms()
+        for window_start, window_end in windows(start_ms, latest_ms):
+            until_ms = self._time.began_ms() if before_ms is None else before_ms
             window = {**params, "startTime": window_start, "endTime": window_end}
             rows = [*await self._list(endpoint, window, reader, source), *rows]
         return rows, start_ms, until_ms
