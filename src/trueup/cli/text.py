@@ -35,6 +35,7 @@ __all__ = [
 
 UNKNOWN = "–"
 _SHOWN_DECIMALS = Decimal(1).scaleb(-8)
+_KEPT_ZEROS = 4  # more decimals than these are shown without their trailing zeros
 _DAY_S = 86_400
 
 
@@ -141,13 +142,19 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def number(value: Decimal | None) -> str:
-    """With thousands set apart, all digits up to eight decimals; unknown is a dash."""
+    """With thousands set apart and at most eight decimals; unknown is a dash. A long tail of zeros is left out."""
     if value is None:
         return UNKNOWN
     exponent = value.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -8:
-        value = value.quantize(_SHOWN_DECIMALS, ROUND_HALF_EVEN).normalize()
-    return f"{value if value else abs(value):,f}"
+        rounded = value.quantize(_SHOWN_DECIMALS, ROUND_HALF_EVEN)
+        value = rounded if rounded else value  # what is not zero is not shown as zero
+    text = f"{value if value else abs(value):,f}"
+    whole, point, decimals = text.partition(".")
+    if len(decimals) <= _KEPT_ZEROS:
+        return text
+    kept = decimals.rstrip("0").ljust(2, "0")
+    return f"{whole}{point}{kept}"
 
 
 def signed(value: Decimal | None, unit: str = "") -> Span:

@@ -133,6 +133,9 @@ def test_decimal_points_stand_under_each_other() -> None:
         (Decimal("1E+3"), "1,000"),
         (Decimal("-0.00"), "0.00"),
         (Decimal("0.123456789"), "0.12345679"),
+        (Decimal("60000.00000000"), "60,000.00"),
+        (Decimal("0.00120000"), "0.0012"),
+        (Decimal("0.0000000001"), "0.0000000001"),
     ],
 )
 def test_numbers(value: Decimal | None, shown: str) -> None:

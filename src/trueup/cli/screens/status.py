@@ -68,7 +68,7 @@ def _differs(account: AccountStatus) -> bool:
 def _verdict(accounts: Sequence[AccountStatus]) -> Line:
     true = sum(1 for account in accounts if _state(account)[0] == "agrees")
     if true == len(accounts):
-        where = "" if true == 1 else f" for all {true} accounts"
+        where = "" if true == 1 else " for both accounts" if true == 2 else f" for all {true} accounts"
         return line((f"The book equals the venue{where}.", Style.GOOD))
     if len(accounts) == 1:
         return line((f"The book is not known to equal the venue: {_state(accounts[0])[0]}.", Style.WARN))
