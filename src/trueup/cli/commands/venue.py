@@ -95,7 +95,6 @@ async def serve(
     ),
     exits=_EXITS,
     settings=False,
-    logs=False,
     json=True,
 )
 async def fault(
@@ -187,7 +186,6 @@ async def fault(
     example=("trueup venue faults",),
     exits=_EXITS,
     settings=False,
-    logs=False,
     json=True,
 )
 async def faults(call: Call, control: _CONTROL = _DEFAULT_CONTROL) -> int:
@@ -212,7 +210,6 @@ async def faults(call: Call, control: _CONTROL = _DEFAULT_CONTROL) -> int:
     example=("trueup venue clear", "trueup venue clear 3"),
     exits=_EXITS,
     settings=False,
-    logs=False,
     json=True,
 )
 async def clear(
@@ -248,7 +245,6 @@ async def clear(
     ),
     exits=_EXITS,
     settings=False,
-    logs=False,
     json=True,
 )
 async def do(

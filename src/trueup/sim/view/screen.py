@@ -25,6 +25,8 @@ from trueup.sim.world.types import ConditionalOrder, Order, Venue
 _TWO_COLUMNS_FROM = 100
 _BOTTOM_WANTED = 9
 _BOTTOM_LEAST = 3
+_FEW = 3
+_NARROW = 100
 _ERRORS_FROM = 400
 Cell = str | Text
 
@@ -46,7 +48,6 @@ class _Section:
     columns: Sequence[_Column]
     rows: list[Sequence[Cell]]
     shown: int = 0
-    least: int = 1
 
     @property
     def height(self) -> int:
@@ -101,11 +102,16 @@ def _fit(sections: list[_Section], sides: list[_Section], room: int, *, wide: bo
     everything = [*sections, *sides]
     for section in everything:
         section.shown = len(section.rows)
-    while _used(sections, sides, wide) > room - _BOTTOM_WANTED:
-        longest = max(everything, key=lambda section: section.shown - section.least)
-        if longest.shown <= longest.least:
-            break
-        longest.shown -= 1
+    wanted = max(_BOTTOM_LEAST, min(_BOTTOM_WANTED, room // 4))
+    for left, least in ((wanted, _FEW), (_BOTTOM_LEAST, _FEW), (_BOTTOM_LEAST, 1)):
+        while _used(sections, sides, wide) > room - left:
+            longest = max(everything, key=lambda section: section.shown)
+            if longest.shown <= least:
+                break
+            longest.shown -= 1
+        if left == wanted and _used(sections, sides, wide) > room - _BOTTOM_LEAST:
+            for side in sides:
+                side.shown = 0
     for section in (*reversed(sides), *reversed(sections)):
         if _used(sections, sides, wide) <= room:
             break
@@ -136,19 +142,20 @@ def _line(*parts: str | tuple[str, str]) -> Text:
 
 
 def _head(shot: Snapshot, width: int) -> list[Text]:
-    separator = ("  ·  ", "dim")
+    narrow = width < _NARROW
+    separator = (" · " if narrow else "  ·  ", "dim")
+    streams: tuple[str | tuple[str, str], ...] = () if narrow else (("   streams ", "dim"), shot.ws_url)
     first = _line(
         ("trueup venue", "bold"),
         ("   REST ", "dim"),
         shot.rest_url,
-        ("   streams ", "dim"),
-        shot.ws_url,
+        *streams,
         ("   control ", "dim"),
         shot.control_url,
     )
     on = sum(1 for planned in shot.faults if not planned.spent)
     second = _line(
-        date_text(shot.now_ms),
+        clock_text(shot.now_ms, milliseconds=False) if narrow else date_text(shot.now_ms),
         separator,
         f"up {duration_text(shot.up_s)}",
         separator,
@@ -211,7 +218,7 @@ def _accounts(shot: Snapshot) -> _Section:
     more = shot.accounts_total - len(shot.accounts)
     if more:
         rows.append((Text(f"and {more:,} more", style="dim"), *("" for _ in columns[1:])))
-    return _Section(columns, rows, least=2)
+    return _Section(columns, rows)
 
 
 def _account_cells(row: AccountRow) -> Sequence[Cell]:
@@ -251,9 +258,9 @@ def _positions(rows: Sequence[PositionRow]) -> _Section:
         _Column("ENTRY", right=True),
         _Column("MARK", right=True),
         _Column("PNL", right=True),
-        _Column("SETTLED IN", drop=90),
-        _Column("LIQUIDATION", right=True, drop=80),
-        _Column("SINCE", drop=100),
+        _Column("SETTLED IN", drop=110),
+        _Column("LIQUIDATION", right=True, drop=90),
+        _Column("SINCE", drop=120),
     )
     return _Section(columns, [_position_cells(row) for row in rows] or [_nothing("none open", len(columns))])
 
