@@ -145,3 +145,8 @@ def api_restrictions(call: Call) -> Answer:
 def coins(_call: Call) -> Answer:
     """`/sapi/v1/capital/config/getall`: no coin is listed; clients that ask while loading markets go on."""
     return []
+
+
+def margin_pairs(_call: Call) -> Answer:
+    """`/sapi/v1/margin/allPairs`: no pair is listed; ccxt asks while loading markets with a key."""
+    return []

@@ -96,5 +96,6 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/fapi/v1/listenKey", listen.close, _KEY, 1),
     Route("GET", "/sapi/v1/account/apiRestrictions", account.api_restrictions, _SIGNED, 1),
     Route("GET", "/sapi/v1/capital/config/getall", account.coins, _SIGNED, 10),
+    Route("GET", "/sapi/v1/margin/allPairs", account.margin_pairs, _KEY, 1),
 )
 BY_ENDPOINT = {(route.method, route.path): route for route in ROUTES}
