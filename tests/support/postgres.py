@@ -14,12 +14,18 @@ __all__ = ["PostgresServer"]
 
 
 class PostgresServer:
-    """Starts on creation (about a second); `stop` ends the server and removes its folder."""
+    """Starts on creation (about a second); `stop` ends the server and removes its folder.
 
-    def __init__(self) -> None:
+    Args:
+        durable: False: never waits for the disk, which only a power loss could tell. Benchmarks want True.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         # A short path: the server's socket lives in it, and a socket's path holds about 100 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._server = _pgserver(self._folder).get_server(self._folder / "data", cleanup_mode="stop")
+        if not durable:
+            self._server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
         self._numbers = itertools.count(1)
         self._templates: dict[Callable[[str], None], str] = {}
 

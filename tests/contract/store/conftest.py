@@ -57,6 +57,19 @@ async def sql_backend(real_backend: SqlBackend) -> AsyncIterator[SqlBackend]:
 
 
 @pytest.fixture
+def upgraded_postgres_url(postgres_server: PostgresServer) -> str:
+    return postgres_server.new_database(_upgraded)
+
+
+@pytest.fixture
+async def postgresql_backend(upgraded_postgres_url: str) -> AsyncIterator[PostgresqlBackend]:
+    """What only PostgreSQL can show."""
+    made = PostgresqlBackend(upgraded_postgres_url)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
 async def store(backend: Backend) -> Store:
     return await backend.store()
 
