@@ -73,7 +73,7 @@ def configure_logs(level: LogLevel, *, as_json: bool, redact: Callable[[str], st
         tail += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     else:
         plain = structlog.dev.plain_traceback
-        tail.append(structlog.dev.ConsoleRenderer(colors=_colours(), exception_formatter=plain))
+        tail.append(structlog.dev.ConsoleRenderer(colors=_colours(), exception_formatter=plain, timestamp_key="at"))
     tail.append(lambda _logger, _name, text: redact(text))
     handler = _StderrHandler()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=tail))
