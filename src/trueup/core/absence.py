@@ -13,9 +13,10 @@ from trueup.core import amounts
 from trueup.core.cases import Case, Close, LeaveYoung, NeedsHistory, Suspect, Verdict
 from trueup.core.lifecycles import Trace
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import CLOSE_PREFIX
+from trueup.core.rebuild import CLOSE_PREFIX, shown_at
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
+from trueup.model.instruments import Instrument
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
 from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position
@@ -29,29 +30,35 @@ _REASONS = {
 }
 
 
-def gone_without_fills(case: Case, row: Position, past: Trace) -> Verdict:
-    """The fills that could be read do not close the row: by lesser evidence, by absence, or not yet."""
+def gone_without_fills(
+    case: Case, row: Position, past: Trace, contradiction: str | None, further: NeedsHistory | None
+) -> Verdict:
+    """The fills that could be read do not close the row: by lesser evidence, by absence, or not yet.
+
+    Args:
+        contradiction: Why the fills do not go with a flat position; None where they do.
+        further: What an older history could still make of a contradiction, worth reading once it was seen again.
+    """
     needs = _lesser_evidence_needed(case)
     if needs is not None:
         return needs
     proven = _by_closed_pnl(case, row) or _by_order(case, row)
     if proven is not None:
         return proven
-    if past.problem is not None:
-        return inconclusive(case, row, past.problem)
-    if past.starts_with != 0:
-        why = "its fills do not add up to the flat position that the venue shows"
-        return inconclusive(case, row, why)
+    if contradiction is not None:
+        return inconclusive(case, row, contradiction, further)
     return _by_absence(case, row, past)
 
 
-def inconclusive(case: Case, row: Position, why: str) -> Verdict:
+def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | None = None) -> Verdict:
     """The evidence contradicts itself: seen again first (histories lag), then held for a person."""
     mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=True)
-    if case.approved:
+    if case.approved and case.absence_blocked is None:
         return _absence_close(case, row, f"approved by a person although {why}")
     if not is_confirmed(case, mark):
         return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
+    if further is not None:
+        return further
     return Suspect(row=row, mark=mark, why=why, wait_ms=None, inconclusive=f"{row.position_id}:{why}")
 
 
@@ -68,28 +75,26 @@ def _lesser_evidence_needed(case: Case) -> NeedsHistory | None:
 
 
 def _by_closed_pnl(case: Case, row: Position) -> Close | None:
-    """The venue's own records of closes cover exactly the row's quantity."""
+    """The venue's own records of closes since the row was last seen open cover exactly its quantity."""
     history = case.history
-    if history is None or history.closed_pnl is None:
+    if history is None or history.closed_pnl is None or case.instrument is None:
         return None
     own = [
         record
         for record in history.closed_pnl.records
-        if record.side is row.side and record.at_ms >= row.opened_at_ms - case.policy.new_row_grace_ms
+        if record.side is row.side and row.opened_at_ms < record.at_ms < case.as_of_ms
     ]
-    if not own or sum((record.quantity for record in own), ZERO) != row.quantity:
+    since_seen = [record for record in own if record.at_ms > shown_at(row)[1]]
+    if not since_seen or sum((record.quantity for record in since_seen), ZERO) != row.quantity:
         return None
     last = max(own, key=lambda record: record.at_ms)
-    if last.at_ms >= case.as_of_ms:
-        return None
-    settle = case.instrument.settle if case.instrument is not None else ""
+    settle = case.instrument.settle
     details = CloseDetails(
-        quantity=row.quantity,
-        exit_price=_average(own),
+        quantity=sum((record.quantity for record in own), ZERO),
+        exit_price=amounts.weighted_price(((record.quantity, record.exit_price) for record in own), case.instrument),
         settle_asset=settle,
-        realized_pnl=_gross(own, row),
+        realized_pnl=_gross(own, row, case.instrument),
         fees=_fees(own, settle),
-        net_pnl=sum((record.net_pnl for record in own), ZERO),
         exit_reason=_creator_reason(last.created_by),
         evidence=Evidence.CLOSED_PNL,
         complete=False,
@@ -101,20 +106,14 @@ def _by_closed_pnl(case: Case, row: Position) -> Close | None:
     )
 
 
-def _average(records: list[ClosedPnl]) -> Decimal:
-    if len({record.exit_price for record in records}) == 1:
-        return records[0].exit_price
-    quantity = sum((record.quantity for record in records), ZERO)
-    return sum((record.quantity * record.exit_price for record in records), ZERO) / quantity
-
-
-def _gross(records: list[ClosedPnl], row: Position) -> Decimal | None:
+def _gross(records: list[ClosedPnl], row: Position, instrument: Instrument) -> Decimal | None:
     total = ZERO
     for record in records:
         if record.open_fee is not None and record.close_fee is not None:
             total += record.net_pnl + record.open_fee + record.close_fee
         elif record.entry_value is not None and record.exit_value is not None:
-            total += row.side.sign * (record.exit_value - record.entry_value)
+            grown = record.exit_value - record.entry_value
+            total += row.side.sign * (-grown if instrument.inverse else grown)
         else:
             return None
     return total
@@ -135,7 +134,7 @@ def _creator_reason(created_by: str | None) -> ExitReason:
 
 
 def _by_order(case: Case, row: Position) -> Close | None:
-    """One of the row's own closing orders stands as filled for all of it, although its fills cannot be read."""
+    """One of the row's own closing orders was filled for all of it since it was last seen open; its fills cannot be read."""
     history = case.history
     if history is None or history.orders is None:
         return None
@@ -143,7 +142,9 @@ def _by_order(case: Case, row: Position) -> Close | None:
         record = history.orders.get(known.order_id) or _child_of(history.orders.records, known.order_id)
         if record is None or record.status is not OrderStatus.FILLED or record.order_side is not row.side.exit_side:
             continue
-        if record.filled_quantity != row.quantity or record.at_ms is None or record.at_ms >= case.as_of_ms:
+        if record.filled_quantity != row.quantity or record.at_ms is None:
+            continue
+        if not shown_at(row)[1] < record.at_ms < case.as_of_ms:
             continue
         return Close(
             row=row, details=_order_details(case, row, record), lifecycle=None, why="its closing order is filled"
@@ -176,7 +177,13 @@ def _order_details(case: Case, row: Position, record: OrderRecord) -> CloseDetai
 def _by_absence(case: Case, row: Position, past: Trace) -> Verdict:
     fills = case.history.fills if case.history is not None else None
     reached = fills is not None and fills.since_ms <= row.opened_at_ms
-    why = "no fill since before the row: it never existed" if reached else "older than the history that the venue keeps"
+    why = "older than the history that the venue keeps"
+    if case.instrument is None:
+        why = "its contract is no longer listed, so its fills cannot be counted"
+    elif reached and past.last_fill_ms is None:
+        why = "no fill since before the row: it never existed"
+    elif reached:
+        why = "none of the fills since before the row is its own: it never existed"
     age = case.now_ms - row.created_at_ms
     if age < case.policy.new_row_grace_ms and not case.approved:
         young = f"the row is {age // 1000} s old: its fill may not be visible yet"

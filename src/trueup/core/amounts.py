@@ -25,6 +25,9 @@ __all__ = [
     "notional",
     "percentage",
     "price_difference",
+    "price_of",
+    "value_of",
+    "weighted_price",
 ]
 
 _PLACES = Decimal("1e-12")
@@ -38,18 +41,29 @@ def notional(quantity: Decimal, price: Decimal, instrument: Instrument) -> Decim
     return quantity * instrument.contract_size * price
 
 
+def price_of(quantity: Decimal, value: Decimal, instrument: Instrument) -> Decimal:
+    """The inverse of `notional`, quote units, to 12 places; both must be positive."""
+    size = quantity * instrument.contract_size
+    return _trimmed(size / value if instrument.inverse else value / size)
+
+
 def average_price(parts: Iterable[Part], instrument: Instrument) -> Decimal | None:
-    """By quantity (linear) or harmonic (inverse), quote units; one price is returned as it was written. None: no parts."""
-    fills = list(parts)
-    prices = {part.fill.price for part in fills}
-    if len(prices) <= 1:
-        return fills[0].fill.price if fills else None
-    quantity = sum((part.quantity for part in fills), ZERO)
+    """Average price of these parts of fills; None: no parts."""
+    return weighted_price(((part.quantity, part.fill.price) for part in parts), instrument)
+
+
+def weighted_price(pairs: Iterable[tuple[Decimal, Decimal]], instrument: Instrument) -> Decimal | None:
+    """Average of (quantity, price): by quantity (linear) or harmonic (inverse), quote units, to 12 places.
+
+    One price is returned as it was written. None: no pairs.
+    """
+    bought = list(pairs)
+    if len({price for _, price in bought}) <= 1:
+        return bought[0][1] if bought else None
+    total = sum((quantity for quantity, _ in bought), ZERO)
     if instrument.inverse:
-        average = quantity / sum((part.quantity / part.fill.price for part in fills), ZERO)
-    else:
-        average = sum((part.quantity * part.fill.price for part in fills), ZERO) / quantity
-    return _trimmed(average)
+        return _trimmed(total / sum((quantity / price for quantity, price in bought), ZERO))
+    return _trimmed(sum((quantity * price for quantity, price in bought), ZERO) / total)
 
 
 def price_difference(
@@ -72,8 +86,8 @@ def gross_pnl(segment: Segment, instrument: Instrument, entry_price: Decimal | N
     if all(amount is not None for amount in stated):
         return sum((amount for amount in stated if amount is not None), ZERO)
     if segment.complete and segment.closed_at_ms is not None:
-        entry = sum((_value(part, instrument) for part in segment.openings), ZERO)
-        leave = sum((_value(part, instrument) for part in closings), ZERO)
+        entry = sum((value_of(part, instrument) for part in segment.openings), ZERO)
+        leave = sum((value_of(part, instrument) for part in closings), ZERO)
         return (
             _money(segment.side.sign * (entry - leave)) if instrument.inverse else segment.side.sign * (leave - entry)
         )
@@ -88,7 +102,7 @@ def _against_average(segment: Segment, instrument: Instrument, entry_price: Deci
     cost = notional(quantity, entry_price, instrument) if quantity and entry_price is not None else ZERO
     total = ZERO
     for part in segment.parts:
-        value = _value(part, instrument)
+        value = value_of(part, instrument)
         if part.opening:
             quantity, cost = quantity + part.quantity, cost + value
             continue
@@ -98,7 +112,8 @@ def _against_average(segment: Segment, instrument: Instrument, entry_price: Deci
     return _money(total)
 
 
-def _value(part: Part, instrument: Instrument) -> Decimal:
+def value_of(part: Part, instrument: Instrument) -> Decimal:
+    """Value in the settle asset, as the venue states it or from the price."""
     stated = part.share(part.fill.value)
     return stated if stated is not None else notional(part.quantity, part.fill.price, instrument)
 

@@ -134,6 +134,12 @@ class Case(Value, frozen=True, kw_only=True):
             return self.leg
         return self.opposite.side.sign * self.opposite.quantity
 
+    @property
+    def hedge(self) -> bool:
+        """Whether the view shows the instrument in hedge mode; False also where it shows nothing of it."""
+        shown = self.report if self.report is not None else self.opposite
+        return shown is not None and shown.hedge
+
 
 class Lifecycle(Value, frozen=True, kw_only=True):
     """A lifecycle rebuilt from fills, ready for the book. `close` None: it is open."""
@@ -149,11 +155,17 @@ class Lifecycle(Value, frozen=True, kw_only=True):
 
 
 class Verified(Value, frozen=True, kw_only=True):
-    """Row and venue agree. `write`: whether the row's venue columns are due for a refresh."""
+    """Row and venue agree.
+
+    Attributes:
+        write: Whether the row's venue columns are due for a refresh.
+        settled: Whether the venue's change time may be written too; False while fills that it speaks of may still be invisible.
+    """
 
     row: Position
     report: PositionReport
     write: bool = True
+    settled: bool = True
 
 
 class Adjust(Value, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Decides one key on evidence. Pure: the same case gives the same verdict, now and when it is replayed.
 
 1. Nothing is closed on a view alone. Fills that take the lifecycle to zero close it, once a view begun after the last of them
-   shows exactly what they add up to.
+   shows exactly what they add up to, and the row passed through what was seen of it before.
 2. A history call that failed decides nothing.
 3. Absence only suspects. It closes after being seen often enough, for long enough, with a second surface that agrees, and
    never while the row is young or an unreadable row stands in the account.
@@ -21,6 +21,7 @@ from trueup.core.cases import (
     Case,
     Close,
     Ignore,
+    LeaveYoung,
     Lifecycle,
     LookAgain,
     NeedsHistory,
@@ -31,7 +32,7 @@ from trueup.core.cases import (
 )
 from trueup.core.lifecycles import Segment, Trace, trace_fills
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import lifecycle_of, orders_to_ask, own_segment
+from trueup.core.rebuild import SETTLES_MS, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
 from trueup.model.observations import FillHistory, PositionReport
@@ -62,35 +63,68 @@ def decide_key(case: Case) -> Verdict:
 
 def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
     """Row and venue both have it: the same lifecycle, changed or not, or another one."""
-    if _is_older(row, report):
+    if _is_older(case, row):
         return LookAgain(why=f"the venue shows {case.key} in an older state than the one already verified")
-    same = row.quantity == report.quantity and row.entry_price == report.entry_price
-    if same and row.venue_updated_at_ms in (None, report.updated_at_ms):
+    same = _agrees(row, report)
+    if same and _is_unmoved(case, row, report):
         return Verified(row=row, report=report, write=_refresh_due(case, row))
     past = _past(case, row.opened_at_ms)
     if not isinstance(past, Trace):
         return past if not isinstance(past, str) else _unexplained(case, row, report, past, counts=False)
-    instrument = _instrument(case)
-    own = own_segment(row, past, case.policy.new_row_grace_ms)
-    if past.problem is not None or own is None:
-        return _unexplained(case, row, report, past.problem or "no fill tells how it came to this", counts=True)
-    if own.closed_at_ms is not None:
-        return _closed_by_fills(case, row, past, own, instrument)
+    own = _own(case, row, past)
+    if isinstance(own, NeedsHistory):
+        return own
+    if own is None or isinstance(own, str):
+        return _unexplained(case, row, report, own or "no fill tells how it came to this", counts=True)
+    if same and own.closed_at_ms is None:
+        settled = _is_settled(case, report, past)
+        return Verified(row=row, report=report, write=settled or _refresh_due(case, row), settled=settled)
     if not own.complete and _reaches_further(case):
         return _further(case, "its opening lies before what was read")
-    if same:
-        return Verified(row=row, report=report)
-    lifecycle = lifecycle_of(own, case, instrument, row)
+    if own.closed_at_ms is not None:
+        return _closed_by_fills(case, row, past, own, _instrument(case))
+    lifecycle = lifecycle_of(own, case, _instrument(case), row)
     why = f"{row.quantity} → {report.quantity} by {len(own.parts)} fills"
     return Adjust(row=row, report=report, explained=True, lifecycle=lifecycle, why=why)
 
 
-def _is_older(row: Position, report: PositionReport) -> bool:
-    return (
-        row.venue_updated_at_ms is not None
-        and report.updated_at_ms is not None
-        and report.updated_at_ms < row.venue_updated_at_ms
-    )
+def _agrees(row: Position, report: PositionReport) -> bool:
+    return row.quantity == report.quantity and row.entry_price == report.entry_price
+
+
+def _is_older(case: Case, row: Position) -> bool:
+    """Whether the view speaks for a time, or shows a state, before the one that the row was verified in."""
+    if row.verified_as_of_ms is not None and case.as_of_ms < row.verified_as_of_ms:
+        return True
+    changed = case.report.updated_at_ms if case.report is not None else None
+    return row.venue_updated_at_ms is not None and changed is not None and changed < row.venue_updated_at_ms
+
+
+def _is_unmoved(case: Case, row: Position, report: PositionReport) -> bool:
+    """Whether the venue's change time says that nothing happened since the row was verified, or (at first sight) made."""
+    if row.venue_updated_at_ms is not None:
+        return row.venue_updated_at_ms == report.updated_at_ms
+    return report.updated_at_ms is None or report.updated_at_ms <= row.created_at_ms + case.policy.new_row_grace_ms
+
+
+def _is_settled(case: Case, report: PositionReport, past: Trace) -> bool:
+    """Whether all fills that the venue's change time can speak of are visible by now."""
+    changed = report.updated_at_ms
+    if changed is None or case.as_of_ms - changed >= case.policy.new_row_grace_ms:
+        return True
+    return past.last_fill_ms is not None and past.last_fill_ms >= changed - SETTLES_MS
+
+
+def _own(case: Case, row: Position, past: Trace) -> Segment | NeedsHistory | str | None:
+    """The row's own lifecycle, what must be read first, (text) why the fills cannot be what happened, or None: none is its."""
+    if past.problem is not None:
+        return past.problem
+    own = own_segment(row, past, case.policy.new_row_grace_ms)
+    if own is None or fits(row, own, past):
+        return own
+    if row.verified_as_of_ms is None and past.starts_with != 0 and _reaches_further(case):
+        return _further(case, "the fills read so far do not begin flat")
+    return "the fills do not pass through the quantity that the book has: some are missing"
 
 
 def _refresh_due(case: Case, row: Position) -> bool:
@@ -104,36 +138,60 @@ def _unexplained(case: Case, row: Position, report: PositionReport, why: str, *,
     seen = f"{report.quantity}@{report.entry_price}"
     mark = sighting(case, MarkKind.CHANGED, seen, counts=counts)
     if counts and is_confirmed(case, mark):
+        if _agrees(row, report):
+            return Verified(row=row, report=report)
         return Adjust(row=row, report=report, explained=False, lifecycle=None, why=f"{why}; seen {mark.count} times")
     return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
 
 
 def _gone(case: Case, row: Position) -> Verdict:
     """A complete view lacks it."""
+    if _is_older(case, row):
+        return LookAgain(why=f"the view speaks for a time before {case.key} was last verified")
     past = _past(case, row.opened_at_ms)
     if isinstance(past, str):
         mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=False)
         return Suspect(row=row, mark=mark, why=past, wait_ms=still_to_wait(case, mark))
     if not isinstance(past, Trace):
         return past
-    if case.instrument is None:
-        return absence.gone_without_fills(case, row, past)
-    own = own_segment(row, past, case.policy.new_row_grace_ms)
     missing_trade = _forgotten_fill(case)
     if missing_trade is not None:
         why = f"the venue's history no longer shows fill {missing_trade} that the book recorded"
         return absence.inconclusive(case, row, why)
-    if past.problem is None and own is not None and own.closed_at_ms is not None:
+    own = _own(case, row, past)
+    if isinstance(own, NeedsHistory):
+        return own
+    if case.instrument is not None and isinstance(own, Segment) and own.closed_at_ms is not None:
         if not own.complete and _reaches_further(case):
             return _further(case, "its opening lies before what was read")
         return _closed_by_fills(case, row, past, own, case.instrument)
-    if past.starts_with * row.side.sign > 0 and _reaches_further(case):
-        return _further(case, "the fills read so far begin with the position open")
-    return absence.gone_without_fills(case, row, past)
+    contradiction, further = _contradiction(case, row, past, own)
+    return absence.gone_without_fills(case, row, past, contradiction, further)
+
+
+def _contradiction(
+    case: Case, row: Position, past: Trace, own: Segment | str | None
+) -> tuple[str | None, NeedsHistory | None]:
+    """Why the fills do not go with a flat position (None: they do), and what an older history could still make of that."""
+    fills = case.history.fills if case.history is not None else None
+    if isinstance(own, str):
+        return own, None
+    if own is not None or past.last_fill_ms is None or fills is None:
+        return None, None
+    if row.verified_as_of_ms is not None and shown_at(row)[0] >= fills.since_ms:
+        return "the venue showed it open, and by its fills it was not", None
+    if past.starts_with == 0:
+        return None, None
+    further = _further(case, "the fills read so far do not begin flat") if _reaches_further(case) else None
+    return "its fills do not add up to the flat position that the venue shows", further
 
 
 def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instrument: Instrument) -> Verdict:
     """The row's own fills net to zero, and the view shows what the fills after its zero add up to."""
+    age_ms = case.now_ms - row.created_at_ms
+    if _ended_before_it_was_made(row, own) and age_ms < case.policy.new_row_grace_ms:
+        why = f"the row is {age_ms // 1000} s old and its fills end before it: its own may not be visible yet"
+        return LeaveYoung(row=row, why=why, wait_ms=case.policy.new_row_grace_ms - age_ms)
     since = tuple(
         segment
         for segment in past.segments[past.segments.index(own) :]
@@ -155,6 +213,13 @@ def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instr
         report=case.report,
         why=f"{count} closing fill{'s' if count != 1 else ''} took it to zero",
     )
+
+
+def _ended_before_it_was_made(row: Position, own: Segment) -> bool:
+    """For a row that was never verified: a lifecycle before its own may look like it while its own fill is not visible."""
+    told = row.opening_order_id is not None and row.opening_order_id == own.opening_order_id
+    ended = own.closed_at_ms is not None and own.closed_at_ms <= row.created_at_ms
+    return row.verified_as_of_ms is None and not told and ended
 
 
 def _closing_facts(case: Case, segments: tuple[Segment, ...], own: Segment) -> NeedsHistory | None:
@@ -216,7 +281,7 @@ def _past(case: Case, begins_ms: int) -> Trace | NeedsHistory | LookAgain | str:
         return NeedsHistory(since_ms=max(0, begins_ms - LEAD_MS), why="how it came to this")
     if history.failed is not None or history.fills is None:
         return f"its history could not be read: {history.failed}"
-    past = trace_fills(history.fills.fills, case.key.side, leg=case.leg, net=case.net)
+    past = trace_fills(history.fills.fills, case.key.side, leg=case.leg, net=case.net, hedge=case.hedge)
     if past.last_fill_ms is not None and past.last_fill_ms >= case.as_of_ms:
         return LookAgain(why=f"a fill of {case.key.symbol} is newer than the view")
     return past
@@ -229,11 +294,14 @@ def _since(case: Case) -> int:
 
 def _reaches_further(case: Case) -> bool:
     fills = case.history.fills if case.history is not None else None
-    return fills is not None and fills.since_ms > fills.reach_ms
+    return fills is not None and fills.since_ms > max(0, fills.reach_ms)
 
 
 def _further(case: Case, why: str) -> NeedsHistory:
-    return NeedsHistory(since_ms=max(0, _since(case) - _STEP_MS), why=why)
+    """Doubles the span: years take a handful of rounds, each of which reads all of it again."""
+    fills = case.history.fills if case.history is not None else None
+    span = fills.until_ms - fills.since_ms if fills is not None else 0
+    return NeedsHistory(since_ms=max(0, _since(case) - max(_STEP_MS, span)), why=why)
 
 
 def _forgotten_fill(case: Case) -> str | None:

@@ -1,8 +1,9 @@
 """From the segments that fills show to lifecycles as the book keeps them: whose they are, their amounts, why they ended.
 
-1. A row's own segment is told by its opening order, else by the moment at which it was verified, else by when it was made.
-2. The reason of a close is told by the order that made the last closing fill, whoever placed it.
-3. What neither a fill, an order history nor the store's own records tell is `sync_cleanup`, never a guess.
+1. A row's own segment is told by its opening order, else by the state in which it was verified, else by when it was made.
+2. It is believed only if it had the row's quantity when the row was verified: a fill that is missing since shifts all before it.
+3. The reason of a close is told by the order that made the last closing fill, whoever placed it.
+4. What neither a fill, an order history nor the store's own records tell is `sync_cleanup`, never a guess.
 """
 
 from __future__ import annotations
@@ -17,13 +18,26 @@ from trueup.model.instruments import Instrument
 from trueup.model.orders import Fill, FillKind, OrderKind, OrderRecord
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position
 
-__all__ = ["CLIENT_PREFIX", "CLOSE_PREFIX", "exit_reason", "lifecycle_of", "orders_to_ask", "own_segment"]
+__all__ = [
+    "CLIENT_PREFIX",
+    "CLOSE_PREFIX",
+    "SETTLES_MS",
+    "exit_reason",
+    "fits",
+    "lifecycle_of",
+    "orders_to_ask",
+    "own_segment",
+    "shown_at",
+]
 
 CLIENT_PREFIX = "tu-"
 """Every client order id of ours begins so."""
 
 CLOSE_PREFIX = "tu-close-"
 """Client order ids of our close command."""
+
+SETTLES_MS = 1_000
+"""How far a venue's change time of a position may lie before the time of the fill that changed it."""
 
 _BY_KIND = {
     OrderKind.STOP: ExitReason.STOP_LOSS,
@@ -45,36 +59,96 @@ _BY_CREATOR = {
 }
 
 
+def shown_at(row: Position) -> tuple[int, int]:
+    """From when until when (inclusive) the venue was in the state that the row was verified in.
+
+    A view's answer may be as old as the change time that it states, or newer than the view's `as_of_ms`. For a row that was
+    never verified, when it was made.
+    """
+    if row.verified_as_of_ms is None:
+        return row.opened_at_ms, row.opened_at_ms
+    at, changed = row.verified_as_of_ms - 1, row.venue_updated_at_ms
+    return (at, at) if changed is None else (min(changed, at), max(changed + SETTLES_MS, at))
+
+
 def own_segment(row: Position, trace: Trace, slack_ms: int) -> Segment | None:
     """The segment that is the row's lifecycle, None if the fills show none that can be."""
     candidates = [segment for segment in trace.segments if segment.side is row.side]
     if row.opening_order_id is not None:
-        for segment in candidates:
-            if any(part.fill.order_id == row.opening_order_id for part in segment.openings):
-                return segment
+        opened = [s for s in candidates if any(part.fill.order_id == row.opening_order_id for part in s.openings)]
+        if opened:
+            return _seen_in(row, opened, slack_ms) or opened[0]
     if row.verified_as_of_ms is not None:
-        at = row.verified_as_of_ms
-        return next((segment for segment in candidates if _contains(segment, at - 1)), None)
+        return _seen_in(row, candidates, slack_ms)
+    return _begun_with(row, candidates, slack_ms)
+
+
+def _seen_in(row: Position, candidates: list[Segment], slack_ms: int) -> Segment | None:
+    """The one that was open in the verified state, or (a view in flight) that opened right after."""
+    if row.verified_as_of_ms is None:
+        return None
+    begins, ends = shown_at(row)
+    for at in (row.venue_updated_at_ms, row.verified_as_of_ms - 1):
+        for segment in candidates:
+            if at is not None and _contains(segment, at):
+                return segment
+    return next(
+        (s for s in candidates if s.opened_at_ms is not None and begins <= s.opened_at_ms <= ends + slack_ms), None
+    )
+
+
+def _begun_with(row: Position, candidates: list[Segment], slack_ms: int) -> Segment | None:
+    """The one that opened when the row was made (clocks differ), or was open then, or opened later with its quantity."""
     at = row.opened_at_ms
-    near = [segment for segment in candidates if _contains(segment, at, slack_ms)]
+
+    def opened_then(segment: Segment) -> bool:
+        return segment.opened_at_ms is not None and abs(segment.opened_at_ms - at) <= slack_ms
+
+    def fits_size(segment: Segment) -> bool:
+        return max(quantity for _, quantity in _levels(segment)) == row.quantity
+
+    near = [s for s in candidates if _contains(s, at) or (opened_then(s) and (not _ended(s, at) or fits_size(s)))]
     if near:
-        return min(near, key=lambda segment: (not _contains(segment, at), _peak(segment) != row.quantity))
-    later = [s for s in candidates if s.opened_at_ms is not None and s.opened_at_ms > at and _peak(s) == row.quantity]
-    return later[0] if later else None
+        return min(
+            near,
+            key=lambda s: (not opened_then(s), not fits_size(s), not _contains(s, at), abs((s.opened_at_ms or 0) - at)),
+        )
+    return next((s for s in candidates if (s.opened_at_ms or 0) > at and fits_size(s)), None)
 
 
-def _contains(segment: Segment, at_ms: int, slack_ms: int = 0) -> bool:
-    begins = segment.opened_at_ms is None or segment.opened_at_ms - slack_ms <= at_ms
-    return begins and (segment.closed_at_ms is None or at_ms < segment.closed_at_ms + slack_ms)
+def _contains(segment: Segment, at_ms: int) -> bool:
+    return (segment.opened_at_ms is None or segment.opened_at_ms <= at_ms) and not _ended(segment, at_ms)
 
 
-def _peak(segment: Segment) -> Decimal:
-    """The largest quantity that the segment had."""
-    quantity = peak = segment.started_with
+def _ended(segment: Segment, at_ms: int) -> bool:
+    return segment.closed_at_ms is not None and segment.closed_at_ms <= at_ms
+
+
+def _levels(segment: Segment) -> list[tuple[int, Decimal]]:
+    """(since when, quantity), oldest first."""
+    quantity = segment.started_with
+    levels = [(0, quantity)]
     for part in segment.parts:
         quantity += part.quantity if part.opening else -part.quantity
-        peak = max(peak, quantity)
-    return peak
+        levels.append((part.fill.at_ms, quantity))
+    return levels
+
+
+def fits(row: Position, segment: Segment, trace: Trace) -> bool:
+    """Whether the segment passed through what the row says, so that no fill can be missing since.
+
+    A bot may have written another quantity into its row, or one that was never true: that is believed only where a missing
+    fill would show in another way.
+    """
+    levels = _levels(segment)
+    if row.verified_as_of_ms is None:
+        return trace.would_show_a_gap(segment) or any(quantity == row.quantity for _, quantity in levels)
+    begins, ends = shown_at(row)
+    shown = [quantity for at, quantity in levels if at <= begins][-1:]
+    shown += [quantity for at, quantity in levels if begins < at <= ends]
+    if row.quantity in shown:
+        return True
+    return trace.would_show_a_gap(segment) and any(at > ends and quantity == row.quantity for at, quantity in levels)
 
 
 def orders_to_ask(segments: tuple[Segment, ...], known: tuple[KnownOrder, ...]) -> tuple[str, ...]:
@@ -105,6 +179,7 @@ def exit_reason(fill: Fill, record: OrderRecord | None, known: tuple[KnownOrder,
         kinds.append(record.kind)
         ids |= {record.parent_order_id} if record.parent_order_id else set()
     mine = [order for order in known if order.order_id in ids]
+    client_ids += [order.client_order_id for order in mine]
     kinds += [order.kind for order in mine]
     if fill.kind in _BY_FILL:
         return _BY_FILL[fill.kind]
@@ -125,47 +200,71 @@ def lifecycle_of(segment: Segment, case: Case, instrument: Instrument, row: Posi
 
     `row` is given where the segment is that row's own: its entry price stands in for openings beyond the history.
     """
-    before = row.entry_price if row is not None and not segment.complete else None
+    before = _entry_before(segment, row, instrument) if row is not None and not segment.complete else None
     entry = _entry_price(segment, instrument, before)
     opened_at = segment.opened_at_ms
     if opened_at is None:
         opened_at = row.opened_at_ms if row is not None else segment.parts[0].fill.at_ms
     gross = amounts.gross_pnl(segment, instrument, before) if segment.closings else None
+    ended = segment.closed_at_ms is not None
     return Lifecycle(
         side=segment.side,
-        quantity=segment.quantity if segment.closed_at_ms is None else segment.closed_quantity,
+        quantity=segment.closed_quantity if ended else segment.quantity,
         entry_price=entry,
         realized_pnl=gross,
         opened_at_ms=opened_at,
         opening_order_id=segment.opening_order_id,
         parts=segment.parts,
-        close=_close_details(segment, case, instrument, entry, opened_at) if segment.closed_at_ms is not None else None,
+        close=_close_details(segment, case, instrument, entry, gross, opened_at) if ended else None,
     )
 
 
+def _entry_before(segment: Segment, row: Position, instrument: Instrument) -> Decimal | None:
+    """Average entry of what the segment began with, quote units: the row's, less what was filled before it was verified.
+
+    Undoes the fills backward by the average-cost rule. None where the row has none, or it does not come out.
+    """
+    if row.entry_price is None:
+        return None
+    ends = shown_at(row)[1]
+    past = [part for part in segment.parts if part.fill.at_ms <= ends]
+    quantity = segment.started_with + sum((part.quantity if part.opening else -part.quantity for part in past), ZERO)
+    if not past or quantity <= 0:
+        return row.entry_price
+    cost = amounts.notional(quantity, row.entry_price, instrument)
+    for part in reversed(past):
+        if part.opening:
+            quantity, cost = quantity - part.quantity, cost - amounts.value_of(part, instrument)
+        else:
+            cost = cost * (quantity + part.quantity) / quantity
+            quantity += part.quantity
+    return amounts.price_of(quantity, cost, instrument) if quantity > 0 and cost > 0 else None
+
+
 def _entry_price(segment: Segment, instrument: Instrument, before: Decimal | None) -> Decimal | None:
-    openings = segment.openings
+    """Average over all openings, quote units; `before` is that of what the segment began with."""
+    bought = [(part.quantity, part.fill.price) for part in segment.openings]
     if segment.complete:
-        return amounts.average_price(openings, instrument)
-    if before is None or not openings:
-        return before
-    quantity = segment.started_with + sum((part.quantity for part in openings), ZERO)
-    if instrument.inverse:
-        coins = segment.started_with / before + sum((part.quantity / part.fill.price for part in openings), ZERO)
-        return quantity / coins
-    cost = segment.started_with * before + sum((part.quantity * part.fill.price for part in openings), ZERO)
-    return cost / quantity
+        return amounts.weighted_price(bought, instrument)
+    if before is None:
+        return None
+    return amounts.weighted_price([(segment.started_with, before), *bought], instrument)
 
 
 def _close_details(
-    segment: Segment, case: Case, instrument: Instrument, entry: Decimal | None, opened_at: int
+    segment: Segment,
+    case: Case,
+    instrument: Instrument,
+    entry: Decimal | None,
+    gross: Decimal | None,
+    opened_at: int,
 ) -> CloseDetails:
     history = case.history
     last: Part = segment.closings[-1]
     closed_at = last.fill.at_ms
-    gross = amounts.gross_pnl(segment, instrument, entry)
     fees, fees_known = amounts.fees_of(segment.parts)
-    payments = history.funding.payments if history is not None and history.funding is not None else None
+    read = history.funding if history is not None else None
+    payments = read.payments if read is not None and read.since_ms <= opened_at else None
     funding = amounts.funding_of(payments, segment, instrument.settle, opened_at, closed_at)
     quantity = segment.closed_quantity
     worth = amounts.notional(quantity, entry, instrument) if entry else None

@@ -178,7 +178,7 @@ class _Settler:
         elif first:
             self._event(narrate.verified(row, report, self._in))
         if verdict.write and self._in.applies:
-            self._out.updates.append(_refresh(case, row, report))
+            self._out.updates.append(_refresh(case, row, report, settled=verdict.settled))
 
     def _adjusted(self, case: Case, verdict: Adjust) -> None:
         row, report = verdict.row, verdict.report
@@ -559,7 +559,7 @@ class _Settler:
             self._out.clear_marks.append((case.key, case.mark.kind))
 
 
-def _refresh(case: Case, row: Position, report: PositionReport) -> UpdatePosition:
+def _refresh(case: Case, row: Position, report: PositionReport, *, settled: bool = True) -> UpdatePosition:
     """What a verified row learns from the venue."""
     return UpdatePosition(
         position_id=row.position_id,
@@ -568,7 +568,7 @@ def _refresh(case: Case, row: Position, report: PositionReport) -> UpdatePositio
         contract_size=report.contract_size,
         current_price=report.mark_price,
         leverage=report.leverage,
-        venue_updated_at_ms=report.updated_at_ms,
+        venue_updated_at_ms=report.updated_at_ms if settled else None,
         verified_as_of_ms=case.as_of_ms,
         clear=("suspected_since_ms",) if row.suspected_since_ms is not None else (),
     )

@@ -1,0 +1,215 @@
+"""Row and venue both have it: verified, changed, explained or not (lessons 5, 7, 8, 12)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from core_cases import (
+    BUY,
+    HOUR,
+    LONG,
+    REACH,
+    SELL,
+    SHORT,
+    T0,
+    VIEW,
+    case,
+    fill,
+    history,
+    mark_of,
+    needs,
+    report,
+    row,
+    suspected,
+)
+
+from trueup.core.cases import Adjust, LookAgain, NeedsHistory, Verdict, Verified
+from trueup.core.decide import LEAD_MS, decide_key
+from trueup.model.holds import MarkKind
+
+D = Decimal
+
+
+def verified(verdict: Verdict) -> Verified:
+    assert isinstance(verdict, Verified), verdict
+    return verdict
+
+
+def adjusted(verdict: Verdict) -> Adjust:
+    assert isinstance(verdict, Adjust), verdict
+    return verdict
+
+
+# verified
+
+
+def test_same_numbers_and_same_change_time_need_no_history() -> None:
+    verdict = verified(decide_key(case(row(seen=VIEW - 30_000, changed=T0), report(changed=T0))))
+    assert not verdict.write
+
+
+@pytest.mark.parametrize(
+    ("seen", "more", "write"),
+    [
+        (VIEW - 59_999, {}, False),
+        (VIEW - 60_000, {}, True),
+        (None, {}, True),
+        (VIEW - 1, {"suspected_since_ms": T0}, True),
+    ],
+)
+def test_a_row_is_refreshed_when_it_is_due(seen: int | None, more: dict[str, object], write: bool) -> None:
+    changed = None if seen is None else T0
+    assert verified(decide_key(case(row(seen=seen, changed=changed, **more), report(changed=T0)))).write is write
+
+
+def test_a_standing_mark_is_written_off_at_once() -> None:
+    book = row(seen=VIEW - 1, changed=T0)
+    assert verified(decide_key(case(book, report(changed=T0), mark=mark_of(book)))).write
+
+
+def test_a_bots_fresh_row_that_agrees_needs_no_history() -> None:
+    assert isinstance(decide_key(case(row(opened=T0), report(changed=T0 - 300))), Verified)
+    assert isinstance(decide_key(case(row(opened=T0), report(changed=None))), Verified)
+
+
+def test_equal_numbers_written_differently_are_equal() -> None:
+    book = row(LONG, "5.000", entry="100.0", seen=VIEW - 1, changed=T0)
+    assert isinstance(decide_key(case(book, report(LONG, "5", entry="100.00", changed=T0))), Verified)
+
+
+def test_a_change_time_alone_asks_what_happened() -> None:
+    verdict = needs(decide_key(case(row(seen=VIEW - 30_000, changed=T0), report(changed=T0 + HOUR))))
+    assert verdict.since_ms == T0 - LEAD_MS
+
+
+def test_a_change_time_without_any_fill_is_no_change() -> None:
+    """Funding, leverage and attached stops move it too."""
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = verified(decide_key(case(row(seen=T0 + 10, changed=T0), report(changed=T0 + HOUR), past)))
+    assert verdict.write
+    assert verdict.settled
+
+
+def test_it_is_no_change_even_where_its_opening_lies_before_what_was_read() -> None:
+    """The line never touched zero since the row was seen: what came before does not matter."""
+    past = history([], since=T0 - LEAD_MS, asked=())
+    assert isinstance(decide_key(case(row(seen=T0 + 10, changed=T0), report(changed=T0 + HOUR), past)), Verified)
+
+
+def test_a_change_time_of_a_moment_ago_is_looked_at_again_for_its_fills_may_lag() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    book = row(seen=VIEW - 30_000, changed=T0)
+    verdict = verified(decide_key(case(book, report(changed=VIEW - 59_000), past)))
+    assert (verdict.settled, verdict.write) == (False, False)
+
+
+def test_a_change_time_that_a_fill_explains_is_settled_at_once() -> None:
+    past = history([fill(BUY, "5", "100", T0), fill(SELL, "1", "100", VIEW - 900), fill(BUY, "1", "100", VIEW - 800)])
+    book = row(seen=VIEW - 30_000, changed=T0)
+    assert verified(decide_key(case(book, report(changed=VIEW - 800), past))).settled
+
+
+def test_an_older_state_than_the_verified_one_decides_nothing() -> None:
+    book = row(seen=VIEW - 30_000, changed=T0 + 5)
+    assert isinstance(decide_key(case(book, report(LONG, "9", changed=T0 + 4))), LookAgain)
+
+
+def test_the_same_numbers_unexplained_are_verified_once_seen_again_and_not_corrected() -> None:
+    """A history that lacks the reopening for good: the numbers agree, there is nothing to correct."""
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "103", T0 + HOUR)]
+    book = row(seen=T0 + 1000, changed=T0)
+    seen = report(changed=T0 + 2 * HOUR)
+    first = suspected(decide_key(case(book, seen, history(fills))))
+    mark = mark_of(book, MarkKind.CHANGED, detail=first.mark.detail)
+    assert verified(decide_key(case(book, seen, history(fills), mark=mark))).write
+
+
+def test_the_same_numbers_with_a_failed_history_stay_suspected() -> None:
+    book = row(seen=T0 + 1000, changed=T0)
+    past = history(failed="timeout")
+    verdict = suspected(decide_key(case(book, report(changed=T0 + HOUR), past)))
+    assert verdict.mark.count == 0
+
+
+# changed
+
+
+def test_a_partial_close_is_explained_with_its_profit() -> None:  # lesson 5
+    fills = [fill(BUY, "5", "100", T0, pnl="0"), fill(SELL, "2", "110", T0 + HOUR, pnl="20")]
+    verdict = adjusted(
+        decide_key(case(row(seen=T0 + 1000, changed=T0), report(LONG, "3", changed=T0 + HOUR), history(fills)))
+    )
+    assert verdict.explained
+    assert verdict.lifecycle is not None
+    assert (verdict.lifecycle.quantity, verdict.lifecycle.realized_pnl) == (D(3), D(20))
+    assert verdict.why == "5 → 3 by 2 fills"
+
+
+def test_an_increase_is_explained() -> None:
+    fills = [fill(SELL, "5", "100", T0, closed="0"), fill(SELL, "5", "110", T0 + HOUR, closed="0")]
+    book = row(SHORT, seen=T0 + 1000, changed=T0)
+    verdict = adjusted(decide_key(case(book, report(SHORT, "10", entry="105", changed=T0 + HOUR), history(fills))))
+    assert verdict.explained
+    assert verdict.lifecycle is not None
+    assert (verdict.lifecycle.entry_price, verdict.lifecycle.realized_pnl) == (D(105), None)
+
+
+def test_the_entry_of_an_increase_beyond_the_history_weighs_the_rows_own() -> None:
+    past = history([fill(BUY, "5", "200", T0 + HOUR, closed="0")])
+    book = row(opened=REACH - 1, seen=T0, changed=REACH - 1)
+    verdict = adjusted(decide_key(case(book, report(LONG, "10", entry="150", changed=T0 + HOUR), past)))
+    assert verdict.lifecycle is not None
+    assert verdict.lifecycle.entry_price == D(150)
+    assert verdict.lifecycle.opening_order_id is None
+
+
+def test_the_same_quantity_at_another_entry_is_corrected() -> None:  # lesson 8
+    fills = [fill(BUY, "5", "100", T0)]
+    verdict = adjusted(decide_key(case(row(entry="99"), report(changed=T0), history(fills))))
+    assert verdict.explained
+
+
+def test_a_bots_row_without_entry_learns_it() -> None:  # lesson 12
+    assert adjusted(
+        decide_key(case(row(entry=None), report(changed=T0), history([fill(BUY, "5", "100", T0)])))
+    ).explained
+
+
+def test_a_change_whose_fills_do_not_add_up_is_seen_again_first() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "1", "110", T0 + HOUR)]  # 5 - 1 is not 3
+    book = row(seen=T0 + 1000, changed=T0)
+    seen = report(LONG, "3", changed=T0 + HOUR)
+    first = suspected(decide_key(case(book, seen, history(fills))))
+    assert (first.mark.kind, first.mark.count, first.wait_ms) == (MarkKind.CHANGED, 1, 30_000)
+    mark = mark_of(book, MarkKind.CHANGED, detail=first.mark.detail)
+    second = adjusted(decide_key(case(book, seen, history(fills), mark=mark)))
+    assert (second.explained, second.lifecycle) == (False, None)
+    assert "seen 2 times" in second.why
+
+
+def test_a_change_with_a_failed_history_is_never_believed() -> None:
+    book = row(seen=T0 + 1000, changed=T0)
+    mark = mark_of(book, MarkKind.CHANGED, detail="3@100", count=5, first=VIEW - 10 * HOUR, last=VIEW - 1)
+    verdict = suspected(decide_key(case(book, report(LONG, "3", changed=T0 + HOUR), history(failed="503"), mark=mark)))
+    assert verdict.mark.count == 5
+
+
+def test_other_numbers_start_the_count_again() -> None:
+    book = row(seen=T0 + 1000, changed=T0)
+    mark = mark_of(book, MarkKind.CHANGED, detail="4@100")
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = suspected(decide_key(case(book, report(LONG, "3", changed=T0 + HOUR), past, mark=mark)))
+    assert (verdict.mark.count, verdict.mark.detail) == (1, "3@100")
+
+
+def test_a_fill_newer_than_the_view_asks_for_a_newer_view() -> None:
+    past = history([fill(BUY, "5", "100", T0), fill(SELL, "2", "110", VIEW)])
+    book = row(seen=T0 + 1000, changed=T0)
+    assert isinstance(decide_key(case(book, report(LONG, "3", changed=VIEW), past)), LookAgain)
+
+
+def test_a_changed_row_whose_opening_was_not_read_is_read_further() -> None:
+    past = history([fill(SELL, "2", "110", T0 + HOUR, closed="2")], since=T0 - LEAD_MS)
+    book = row(seen=T0 + 10, changed=T0)
+    assert isinstance(decide_key(case(book, report(LONG, "3", changed=T0 + HOUR), past)), NeedsHistory)

@@ -1,0 +1,511 @@
+"""A row that fills close: lessons 4, 5, 6, 7, 9, 10, 16, 19, 20, 25 as far as one key's decision goes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from core_cases import (
+    BUY,
+    DAY,
+    HOUR,
+    INVERSE,
+    LONG,
+    REACH,
+    SELL,
+    SHORT,
+    T0,
+    VIEW,
+    case,
+    closed,
+    decide_close,
+    fill,
+    history,
+    needs,
+    record,
+    report,
+    row,
+    suspected,
+)
+
+from trueup.core.cases import LeaveYoung, LookAgain, NeedsHistory, Suspect
+from trueup.core.decide import LEAD_MS, decide_key
+from trueup.model.orders import Fill, FillKind, Funding, OrderKind
+from trueup.model.positions import Amount, Evidence, ExitReason
+
+D = Decimal
+
+
+def paid(amount: str, at: int) -> Funding:
+    return Funding(symbol="BTC/USDT:USDT", payment_id=str(at), side=None, amount=D(amount), asset="USDT", at_ms=at)
+
+
+# exact closes
+
+
+def test_long_closed_behind_the_bots_back_binance() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0", fee="0.2"),
+        fill(SELL, "5", "110", T0 + HOUR, pnl="50", fee="0.22", order="x"),
+    ]
+    past = history(
+        fills, orders=[record("x", kind=OrderKind.MARKET)], funding=[paid("-0.5", T0 + 1000), paid("-9", T0 - 1)]
+    )
+    verdict = closed(decide_key(case(row(), None, past)))
+    details = verdict.details
+    assert details.evidence is Evidence.FILLS
+    assert not details.estimated
+    assert details.complete
+    assert (details.quantity, details.exit_price, details.realized_pnl) == (D(5), D(110), D(50))
+    assert details.fees == (Amount(asset="USDT", amount=D("0.42")),)
+    assert (details.funding, details.net_pnl) == (D("-0.5"), D("49.08"))
+    assert details.pnl_percentage == D("10.0000")
+    assert (details.closed_at_ms, details.closing_order_id) == (T0 + HOUR, "x")
+    assert details.exit_reason is ExitReason.EXTERNAL
+    assert verdict.successors == ()
+    assert verdict.why == "1 closing fill took it to zero"
+
+
+def test_short_closed_with_a_loss_bybit() -> None:
+    fills = [
+        fill(SELL, "5", "100", T0, closed="0", value="500", fee="0.275"),
+        fill(BUY, "2", "103", T0 + HOUR, closed="2", value="206", fee="0.1133"),
+        fill(BUY, "3", "105", T0 + 2 * HOUR, closed="3", value="315", fee="0.17325", by="stop_loss"),
+    ]
+    details = decide_close(row(SHORT), fills).details
+    assert (details.quantity, details.exit_price, details.realized_pnl) == (D(5), D("104.2"), D(-21))
+    assert details.fees == (Amount(asset="USDT", amount=D("0.56155")),)
+    assert details.net_pnl == D("-21.56155")
+    assert details.exit_reason is ExitReason.STOP_LOSS
+
+
+def test_inverse_long_is_booked_in_the_coin() -> None:
+    fills = [
+        fill(BUY, "100", "20000", T0, closed="0", value="0.005", symbol=INVERSE.symbol, asset="BTC", fee="0.00000275"),
+        fill(SELL, "100", "25000", T0 + 1, closed="100", value="0.004", symbol=INVERSE.symbol, asset="BTC", fee="0"),
+    ]
+    book = row(LONG, "100", entry="20000", symbol=INVERSE.symbol)
+    details = decide_close(book, fills, instrument=INVERSE).details
+    assert (details.settle_asset, details.realized_pnl, details.net_pnl) == ("BTC", D("0.001"), D("0.00099725"))
+    assert details.pnl_percentage == D("20.0000")
+
+
+def test_partial_closes_are_part_of_the_whole_lifecycles_amounts() -> None:  # lesson 5
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "2", "110", T0 + 1, pnl="20"),
+        fill(BUY, "1", "130", T0 + 2, pnl="0"),
+        fill(SELL, "4", "120", T0 + HOUR, pnl="50"),
+    ]
+    book = row(LONG, "4", entry="107.5", seen=T0 + 10_000, changed=T0 + 2)
+    details = decide_close(book, fills).details
+    assert (details.quantity, details.realized_pnl) == (D(6), D(70))
+    assert details.exit_price == D("116.666666666667")
+
+
+def test_several_prices_and_two_fee_assets() -> None:
+    fills = [
+        fill(BUY, "3", "100", T0, pnl="0", fee="0.0002", asset="BNB"),
+        fill(BUY, "2", "101", T0 + 1, pnl="0", fee="0.08"),
+        fill(SELL, "1", "110", T0 + HOUR, pnl="9.6", fee="0.0001", asset="BNB"),
+        fill(SELL, "4", "112", T0 + HOUR, pnl="46.4", fee="0.18"),
+    ]
+    verdict = decide_close(row(LONG, "5", entry="100.4"), fills)
+    assert verdict.lifecycle is not None
+    assert verdict.lifecycle.entry_price == D("100.4")
+    assert verdict.details.exit_price == D("111.6")
+    assert verdict.details.realized_pnl == D("56.0")
+    assert verdict.details.fees == (Amount(asset="BNB", amount=D("0.0003")), Amount(asset="USDT", amount=D("0.26")))
+    assert verdict.details.net_pnl is None  # two assets: not known in one
+
+
+def test_hedge_funding_on_binance_is_not_attributed() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0", leg=LONG),
+        fill(SELL, "5", "110", T0 + HOUR, pnl="50", leg=LONG),
+    ]
+    past = history(fills, funding=[paid("-0.5", T0 + 1000)])
+    details = closed(decide_key(case(row(), None, past))).details
+    assert (details.realized_pnl, details.funding, details.net_pnl) == (D(50), None, None)
+
+
+def test_funding_that_the_venue_no_longer_keeps_is_unknown_not_part_of_it() -> None:
+    opened = VIEW - 120 * DAY
+    fills = [fill(BUY, "5", "100", opened, pnl="0"), fill(SELL, "5", "110", T0 + HOUR, pnl="50")]
+    past = history(fills, funding=[paid("-0.5", T0 + 1000)], funding_since=VIEW - 89 * DAY)
+    details = closed(decide_key(case(row(opened=opened), None, past))).details
+    assert (details.realized_pnl, details.funding, details.net_pnl) == (D(50), None, None)
+
+
+# several lifecycles between two looks
+
+
+def test_flip_closes_the_one_and_leaves_the_other_to_its_own_key() -> None:  # lesson 6
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0", fee="0.5"),
+        fill(SELL, "8", "110", T0 + HOUR, pnl="50", fee="0.8"),
+    ]
+    verdict = closed(decide_key(case(row(), None, history(fills), opposite=report(SHORT, "3", entry="110"))))
+    assert (verdict.details.quantity, verdict.details.realized_pnl) == (D(5), D(50))
+    assert verdict.details.fees == (Amount(asset="USDT", amount=D("1.0")),)
+    assert verdict.successors == ()
+
+
+def test_flip_and_back_to_flat_tells_both_lifecycles() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "8", "110", T0 + HOUR, pnl="50"),
+        fill(BUY, "3", "105", T0 + 2 * HOUR, pnl="15"),
+    ]
+    verdict = decide_close(row(), fills)
+    (short,) = verdict.successors
+    assert (short.side, short.quantity, short.realized_pnl) == (SHORT, D(3), D(15))
+    assert short.close is not None
+    assert short.close.closed_at_ms == T0 + 2 * HOUR
+
+
+def test_closed_and_reopened_with_the_same_size_and_price_is_two_lifecycles() -> None:  # lesson 7
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "5", "103", T0 + HOUR, pnl="15"),
+        fill(BUY, "5", "100", T0 + 2 * HOUR, pnl="0", order="again"),
+    ]
+    book = row(seen=T0 + 1000, changed=T0)
+    verdict = closed(decide_key(case(book, report(changed=T0 + 2 * HOUR), history(fills))))
+    assert verdict.details.realized_pnl == D(15)
+    (again,) = verdict.successors
+    assert (again.close, again.quantity, again.opening_order_id) == (None, D(5), "again")
+    assert verdict.report is not None
+
+
+def test_closed_and_reopened_before_the_first_look_is_two_lifecycles() -> None:  # lesson 7, a bot's row
+    fills = [
+        fill(BUY, "5", "100", T0 - 500, pnl="0"),
+        fill(SELL, "5", "103", T0 + HOUR, pnl="15"),
+        fill(BUY, "5", "100", T0 + 2 * HOUR, pnl="0"),
+    ]
+    seen = report(changed=T0 + 2 * HOUR)
+    assert isinstance(decide_key(case(row(), seen)), NeedsHistory)
+    verdict = closed(decide_key(case(row(), seen, history(fills))))
+    assert verdict.details.realized_pnl == D(15)
+
+
+def test_three_lifecycles_between_two_looks_each_with_its_own_amounts() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "5", "101", T0 + 1000, pnl="5"),
+        fill(BUY, "2", "102", T0 + 2000, pnl="0"),
+        fill(SELL, "2", "104", T0 + 3000, pnl="4"),
+        fill(BUY, "1", "105", T0 + 4000, pnl="0"),
+    ]
+    book = row(seen=T0 + 500, changed=T0)
+    verdict = closed(decide_key(case(book, report(LONG, "1", entry="105", changed=T0 + 4000), history(fills))))
+    assert [s.realized_pnl for s in verdict.successors] == [D(4), None]
+
+
+def test_the_rows_own_lifecycle_is_told_by_its_opening_order() -> None:  # lesson 16
+    fills = [
+        fill(BUY, "5", "100", T0, order="a"),
+        fill(SELL, "5", "101", T0 + 1000),
+        fill(BUY, "5", "200", T0 + 2000, order="b"),
+        fill(SELL, "5", "201.5", T0 + 3000),
+    ]
+    assert decide_close(row(order="b", opened=T0 + 2000), fills).details.realized_pnl == D("7.5")
+
+
+def test_an_order_that_opened_twice_is_told_by_the_moment_that_was_seen() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, order="a"),
+        fill(SELL, "5", "90", T0 + 1000),
+        fill(BUY, "5", "100", T0 + 2000, order="a"),
+        fill(SELL, "5", "103", T0 + HOUR),
+    ]
+    book = row(order="a", seen=T0 + 60_000, changed=T0 + 2000)
+    assert decide_close(book, fills).details.realized_pnl == D(15)
+
+
+def test_a_bots_row_is_the_lifecycle_that_opened_when_it_was_written() -> None:
+    # The bot's clock lags: its row seems to be written while the lifecycle before was still open.
+    fills = [
+        fill(BUY, "5", "100", T0 - HOUR),
+        fill(SELL, "5", "150", T0 + 1000),
+        fill(BUY, "5", "200", T0 + 2000),
+        fill(SELL, "5", "201", T0 + HOUR),
+    ]
+    assert decide_close(row(entry="200", opened=T0), fills).details.realized_pnl == D(5)
+
+
+def test_hedge_legs_are_closed_apart() -> None:  # lesson 9
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0", leg=LONG),
+        fill(SELL, "5", "100", T0, pnl="0", leg=SHORT),
+        fill(SELL, "5", "110", T0 + HOUR, pnl="50", leg=LONG),
+    ]
+    short = report(SHORT, "5", hedge=True, changed=T0)
+    verdict = closed(decide_key(case(row(), None, history(fills), opposite=short)))
+    assert (verdict.details.realized_pnl, verdict.successors) == (D(50), ())
+    stays = decide_key(case(row(SHORT, seen=T0 + 10, changed=T0), short, history(fills)))
+    assert type(stays).__name__ == "Verified"
+
+
+# why it ended
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (FillKind.LIQUIDATION, ExitReason.LIQUIDATION),
+        (FillKind.ADL, ExitReason.ADL),
+        (FillKind.SETTLEMENT, ExitReason.SETTLEMENT),
+    ],
+)
+def test_the_venues_own_closes_are_named(kind: FillKind, reason: ExitReason) -> None:  # lesson 19
+    fills = [
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "5", "80", T0 + HOUR, closed="5", kind=kind, order_kind=OrderKind.STOP),
+    ]
+    assert decide_close(row(), fills).details.exit_reason is reason
+
+
+# what must be read first
+
+
+def test_the_past_is_read_from_before_the_rows_beginning() -> None:
+    verdict = needs(decide_key(case(row(), None)))
+    assert verdict.since_ms == T0 - LEAD_MS
+
+
+def test_the_closing_order_and_the_funding_are_asked_for() -> None:
+    fills = [fill(BUY, "5", "100", T0, order="a"), fill(SELL, "5", "110", T0 + HOUR, order="z")]
+    verdict = needs(decide_key(case(row(), None, history(fills, asked=()))))
+    assert (verdict.order_ids, verdict.want_funding_since_ms) == (("z",), T0)
+
+
+def test_an_order_whose_maker_the_fill_tells_is_not_asked_for() -> None:
+    fills = [fill(BUY, "5", "100", T0, closed="0"), fill(SELL, "5", "110", T0 + HOUR, closed="5", by="user")]
+    verdict = needs(decide_key(case(row(), None, history(fills, asked=()))))
+    assert (verdict.order_ids, verdict.want_funding_since_ms) == ((), T0)
+
+
+@pytest.mark.parametrize("seen", [None, report(LONG, "5", changed=T0 + 2 * HOUR)])
+def test_the_whole_lifecycle_is_looked_for_before_it_is_closed(seen: object) -> None:
+    """An opening before what was read: further back, also where the view shows it reopened."""
+    fills = [fill(SELL, "5", "110", T0 + HOUR, closed="5")]
+    if seen is not None:
+        fills.append(fill(BUY, "5", "100", T0 + 2 * HOUR, closed="0"))
+    past = history(fills, since=T0 - LEAD_MS)
+    verdict = needs(decide_key(case(row(seen=T0 + 10, changed=T0), seen, past)))  # type: ignore[arg-type]
+    assert verdict.since_ms < T0 - LEAD_MS
+
+
+def test_reading_further_back_doubles_what_was_read() -> None:
+    """So that two years take a handful of rounds, not one for each month."""
+    spans = []
+    since = T0 - LEAD_MS
+    while True:
+        verdict = decide_key(case(row(seen=T0 + 10), report(LONG, "3", changed=T0 + HOUR), history(since=since)))
+        if not isinstance(verdict, NeedsHistory):
+            break
+        spans.append(since - verdict.since_ms)
+        since = max(verdict.since_ms, REACH)
+    assert len(spans) <= 4
+    assert spans == sorted(spans)
+
+
+def test_a_history_that_begins_with_time_itself_is_not_read_for_ever() -> None:
+    past = history([fill(SELL, "5", "110", T0 + HOUR, closed="5")], since=0, reach=-5 * DAY)
+    assert not isinstance(decide_key(case(row(seen=T0 + 10, changed=T0), None, past)), NeedsHistory)
+
+
+def test_an_opening_beyond_the_reach_is_told_as_incomplete() -> None:
+    fills = [fill(SELL, "2", "110", T0 + 1, closed="2"), fill(SELL, "3", "120", T0 + HOUR, closed="3")]
+    book = row(LONG, "3", entry="100", opened=REACH - DAY, seen=T0 + 10, changed=T0 + 1)
+    details = decide_close(book, fills).details
+    assert (details.complete, details.quantity, details.realized_pnl, details.net_pnl) == (False, D(5), D(80), None)
+
+
+def test_an_incomplete_lifecycle_counts_later_openings_at_their_own_price() -> None:
+    # 5 at 100 before the reach; 5 more at 200 seen, so the venue's average stood at 150 when it was verified.
+    fills = [fill(BUY, "5", "200", T0, closed="0"), fill(SELL, "10", "300", T0 + HOUR, closed="10")]
+    book = row(LONG, "10", entry="150", opened=REACH - DAY, seen=T0 + 1000, changed=T0)
+    verdict = decide_close(book, fills)
+    assert verdict.details.realized_pnl == D(1500)
+    assert verdict.lifecycle is not None
+    assert (verdict.lifecycle.entry_price, verdict.lifecycle.realized_pnl) == (D(150), D(1500))
+
+
+def test_an_incomplete_lifecycle_counts_openings_after_the_rows_numbers_were_seen() -> None:
+    fills = [fill(BUY, "5", "200", T0 + 2000, closed="0"), fill(SELL, "10", "300", T0 + HOUR, closed="10")]
+    book = row(LONG, "5", entry="100", opened=REACH - DAY, seen=T0 + 1000, changed=T0)
+    details = decide_close(book, fills).details
+    assert details.realized_pnl == D(1500)
+    assert details.pnl_percentage == D("100.0000")
+
+
+# doubt
+
+
+def test_a_failed_history_decides_nothing() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "110", T0 + HOUR)]
+    verdict = suspected(decide_key(case(row(), None, history(fills, failed="binance trades: 503"))))
+    assert "503" in verdict.why
+    assert verdict.mark.count == 0
+    assert verdict.inconclusive is None
+
+
+@pytest.mark.parametrize("at", [VIEW, VIEW + 1])
+def test_a_fill_newer_than_the_view_asks_for_a_newer_view(at: int) -> None:  # lesson 10
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "110", at)]
+    assert isinstance(decide_key(case(row(), None, history(fills))), LookAgain)
+
+
+def test_a_fill_of_the_last_millisecond_before_the_view_counts() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "110", VIEW - 1)]
+    assert decide_close(row(), fills).details.closed_at_ms == VIEW - 1
+
+
+def test_a_view_older_than_what_was_verified_already_decides_nothing() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "110", T0 + HOUR)]
+    book = row(seen=VIEW + 1, changed=T0)
+    assert isinstance(decide_key(case(book, None, history(fills))), LookAgain)
+    assert isinstance(decide_key(case(book, report(changed=T0), history(fills))), LookAgain)
+
+
+def test_a_missing_closing_fill_is_suspected_and_never_closed() -> None:
+    verdict = suspected(decide_key(case(row(seen=T0 + 10, changed=T0), None, history([fill(BUY, "5", "100", T0)]))))
+    assert verdict.mark.count == 1
+    assert verdict.wait_ms == 30_000
+    assert verdict.inconclusive is None
+
+
+def partial(*, missing: int) -> list[Fill]:
+    """Opened 5, closed 2, closed 3: one way, stated as Binance does; one of the closing fills is not visible yet."""
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0", order="a"),
+        fill(SELL, "2", "110", T0 + HOUR, pnl="20"),
+        fill(SELL, "3", "120", T0 + 2 * HOUR, pnl="60"),
+    ]
+    del fills[missing]
+    return fills
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize(
+    "book",
+    [
+        row(),
+        row(order="a"),
+        row(seen=T0 + 1000, changed=T0),
+        row(seen=T0 + 1000, changed=T0, order="a"),
+        row(seen=T0 + 1000),
+    ],
+    ids=["bots", "bots-with-order", "seen", "seen-with-order", "seen-without-time"],
+)
+def test_a_missing_partial_close_never_books_a_smaller_lifecycle(book, missing: int) -> None:
+    verdict = suspected(decide_key(case(book, None, history(partial(missing=missing)))))
+    assert verdict.mark.count == 1
+
+
+def test_a_missing_fill_never_makes_an_open_position_look_closed_and_reopened() -> None:
+    # Truth: 5, -2 -> 3, +1 -> 4, -3 -> 1. Without the last the line touches zero in between.
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "2", "110", T0 + 1000), fill(BUY, "1", "105", T0 + 2000)]
+    book = row(seen=T0 + 500, changed=T0)
+    verdict = decide_key(case(book, report(LONG, "1", entry="101", changed=T0 + 3000), history(fills)))
+    assert isinstance(verdict, Suspect)
+
+
+def test_a_reopening_whose_fill_is_not_visible_yet_is_not_taken_for_the_same() -> None:
+    """Closed and reopened with the same size; the history shows only the close: it does not add up to what was seen."""
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "103", T0 + HOUR)]
+    book = row(seen=T0 + 1000, changed=T0)
+    verdict = decide_key(case(book, report(changed=T0 + 2 * HOUR), history(fills)))
+    assert isinstance(verdict, Suspect)
+
+
+def test_a_quantity_that_the_bot_wrote_itself_is_believed_if_the_fills_reach_it() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "2", "110", T0 + HOUR, pnl="20"),
+        fill(SELL, "3", "120", T0 + 2 * HOUR, pnl="60"),
+    ]
+    book = row(LONG, "3", seen=T0 + 1000, changed=T0)  # verified at 5; the bot wrote 3 after its partial close
+    assert decide_close(book, fills).details.realized_pnl == D(80)
+
+
+def test_a_bots_quantity_that_was_never_true_does_not_hinder_a_whole_history() -> None:
+    fills = [fill(BUY, "4.9", "100", T0, pnl="0"), fill(SELL, "4.9", "110", T0 + HOUR, pnl="49")]
+    assert decide_close(row(LONG, "5"), fills).details.realized_pnl == D(49)
+
+
+def test_a_state_seen_while_its_fill_was_in_flight_is_still_its_own() -> None:
+    """The view's request began before the opening fill and its answer came after: the row was verified at once."""
+    fills = [fill(BUY, "5", "100", T0 + 10, pnl="0"), fill(SELL, "5", "110", T0 + HOUR, pnl="50")]
+    book = row(opened=T0, seen=T0, changed=T0 + 10)
+    assert decide_close(book, fills).details.realized_pnl == D(50)
+    assert decide_close(row(opened=T0, seen=T0), fills).details.realized_pnl == D(50)
+
+
+def test_a_stale_view_that_verified_it_after_its_close_does_not_hide_the_close() -> None:
+    fills = [fill(BUY, "5", "100", T0, pnl="0"), fill(SELL, "5", "110", T0 + HOUR, pnl="50")]
+    book = row(seen=T0 + HOUR + 8000, changed=T0)  # the venue answered with a state eight seconds old
+    assert decide_close(book, fills).details.realized_pnl == D(50)
+
+
+def test_a_fresh_row_is_not_closed_by_the_lifecycle_before_it() -> None:  # lesson 25
+    """The bot closed, reopened, wrote its row; the reopening is not visible yet, neither in the view nor in the history."""
+    young = VIEW - 5_000
+    fills = [fill(BUY, "5", "100", young - 40_000), fill(SELL, "5", "101", young - 1_000)]
+    verdict = decide_key(case(row(opened=young), None, history(fills)))
+    assert isinstance(verdict, LeaveYoung)
+    assert verdict.wait_ms == 60_000 - 5_040
+
+
+def test_a_row_written_after_its_short_life_is_closed_by_its_fills_once_it_is_not_young() -> None:
+    fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0"), fill(SELL, "5", "101", T0 - 1000, pnl="5")]
+    assert decide_close(row(opened=T0), fills).details.realized_pnl == D(5)
+
+
+def test_a_row_is_not_closed_by_a_lifecycle_that_began_long_before_it_and_ended_before_it() -> None:
+    fills = [fill(BUY, "5", "100", T0 - 2 * HOUR), fill(SELL, "5", "101", T0 - 1000)]
+    assert isinstance(decide_key(case(row(opened=T0), None, history(fills))), Suspect)
+
+
+def test_fills_close_a_young_row_at_once() -> None:
+    young = VIEW - 5_000
+    fills = [fill(BUY, "5", "100", young - 200, pnl="0"), fill(SELL, "5", "101", young + 1_000, pnl="5")]
+    assert decide_close(row(opened=young), fills).details.realized_pnl == D(5)
+
+
+def test_quarantine_does_not_hinder_a_close_that_fills_prove() -> None:
+    fills = [fill(BUY, "5", "100", T0, pnl="0"), fill(SELL, "5", "110", T0 + HOUR, pnl="50")]
+    assert decide_close(row(), fills, blocked="a row could not be read").details.realized_pnl == D(50)
+
+
+def test_a_recorded_fill_that_the_history_no_longer_shows_is_inconclusive() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "110", T0 + HOUR)]
+    verdict = suspected(decide_key(case(row(seen=T0 + 10, order="a"), None, history(fills), trades=("gone",))))
+    assert "fill gone" in verdict.why
+
+
+def test_recorded_fills_that_the_history_shows_do_not_hinder() -> None:
+    fills = [fill(BUY, "5", "100", T0, trade="81", pnl="0"), fill(SELL, "5", "110", T0 + HOUR, pnl="50")]
+    assert decide_close(row(), fills, trades=("81",)).details.realized_pnl == D(50)
+
+
+def test_a_position_whose_instrument_left_the_market_list_is_not_closed_by_fills() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "110", T0 + HOUR)]
+    assert "no longer listed" in suspected(decide_key(case(row(), None, history(fills), instrument=None))).why
+
+
+def test_a_decision_does_not_depend_on_the_order_of_the_fills() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "2", "110", T0 + 1), fill(SELL, "3", "120", T0 + 2)]
+    forward = decide_key(case(row(), None, history(fills)))
+    backward = decide_key(case(row(), None, history(fills[::-1] + fills)))
+    assert msgspec.structs.replace(closed(forward), why="") == msgspec.structs.replace(closed(backward), why="")
+
+
+def test_neither_row_nor_report_is_nothing_to_decide() -> None:
+    empty = msgspec.structs.replace(case(row()), row=None)
+    with pytest.raises(ValueError, match="nothing to decide"):
+        decide_key(empty)

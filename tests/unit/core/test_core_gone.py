@@ -1,0 +1,389 @@
+"""A row that a complete view lacks and no fill closes: lessons 2, 3, 25, and the lesser evidence."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from core_cases import (
+    BUY,
+    DAY,
+    HOUR,
+    INVERSE,
+    LONG,
+    REACH,
+    SELL,
+    SHORT,
+    T0,
+    VIEW,
+    case,
+    closed,
+    fill,
+    history,
+    mark_of,
+    needs,
+    policy,
+    record,
+    report,
+    row,
+    suspected,
+)
+
+from trueup.core.cases import Close, KnownOrder, LeaveYoung, NeedsHistory
+from trueup.core.decide import LEAD_MS, decide_key
+from trueup.model.holds import MarkKind
+from trueup.model.observations import SurfaceVerdict
+from trueup.model.orders import ClosedPnl, OrderKind, OrderStatus, Side
+from trueup.model.positions import Amount, Evidence, ExitReason
+
+D = Decimal
+FLAT, OPEN, UNKNOWN = SurfaceVerdict.FLAT, SurfaceVerdict.OPEN, SurfaceVerdict.UNKNOWN
+STOP = KnownOrder(order_id="s1", client_order_id=None, kind=OrderKind.STOP, ours=False)
+
+
+# never existed
+
+
+def test_a_row_without_any_fill_is_only_suspected_at_first() -> None:  # lesson 2
+    verdict = suspected(decide_key(case(row(), None, history())))
+    assert "never existed" in verdict.why
+    assert (verdict.mark.kind, verdict.mark.count, verdict.mark.detail) == (MarkKind.GONE, 1, "5")
+    assert (verdict.wait_ms, verdict.inconclusive) == (30_000, None)
+
+
+def test_before_it_is_confirmed_no_second_surface_is_asked() -> None:
+    past = history(asked=("closed_pnl", "orders"))
+    assert suspected(decide_key(case(row(), None, past))).mark.count == 1
+
+
+def test_confirmed_absence_asks_the_second_surface() -> None:
+    past = history(asked=("closed_pnl", "orders"))
+    verdict = needs(decide_key(case(row(), None, past, mark=mark_of(row()))))
+    assert verdict.want_surface
+
+
+def test_confirmed_absence_with_an_agreeing_surface_closes_as_an_estimate() -> None:
+    book = row(seen=T0 + 10, changed=T0, current_price=D("104"))
+    verdict = closed(decide_key(case(book, None, history(), mark=mark_of(book), surface=FLAT)))
+    details = verdict.details
+    assert (details.evidence, details.exit_reason, details.estimated) == (
+        Evidence.ABSENCE,
+        ExitReason.PHANTOM_ON_SYNC,
+        True,
+    )
+    assert (details.exit_price, details.realized_pnl, details.fees, details.net_pnl) == (D(104), D(20), (), None)
+    assert (details.closed_at_ms, details.complete, verdict.lifecycle) == (VIEW, False, None)
+
+
+def test_a_row_that_was_never_seen_has_no_price_and_no_profit() -> None:  # lesson 12
+    book = row(current_price=D("104"))
+    details = closed(decide_key(case(book, None, history(), mark=mark_of(book), surface=FLAT))).details
+    assert (details.exit_price, details.realized_pnl) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("count", "first"),
+    [(1, VIEW - 29_999), (0, VIEW - HOUR)],
+)
+def test_absence_is_confirmed_by_number_and_by_time(count: int, first: int) -> None:
+    verdict = decide_key(case(row(), None, history(), mark=mark_of(row(), count=count, first=first), surface=FLAT))
+    assert not isinstance(verdict, Close)
+
+
+def test_the_same_view_does_not_count_twice() -> None:
+    mark = mark_of(row(), first=VIEW - HOUR, last=VIEW, count=1)
+    assert suspected(decide_key(case(row(), None, history(), mark=mark, surface=FLAT))).mark.count == 1
+
+
+def test_another_quantity_starts_the_count_again() -> None:
+    mark = mark_of(row(), detail="4")
+    assert suspected(decide_key(case(row(), None, history(), mark=mark, surface=FLAT))).mark.count == 1
+
+
+def test_a_surface_that_shows_it_open_forbids_the_close() -> None:
+    verdict = suspected(decide_key(case(row(), None, history(), mark=mark_of(row()), surface=OPEN)))
+    assert "still shows it" in verdict.why
+    assert verdict.inconclusive is None
+
+
+def test_a_surface_that_cannot_tell_leaves_it_to_a_person() -> None:
+    verdict = suspected(decide_key(case(row(), None, history(), mark=mark_of(row()), surface=UNKNOWN)))
+    assert verdict.inconclusive is not None
+    assert verdict.inconclusive.startswith("7:")
+
+
+def test_a_person_may_decide_what_no_surface_can_tell() -> None:
+    verdict = decide_key(case(row(), None, history(), mark=mark_of(row()), surface=UNKNOWN, approved=True))
+    assert closed(verdict).details.evidence is Evidence.ABSENCE
+
+
+def test_an_approved_close_that_the_surface_shows_open_is_not_carried_out() -> None:
+    verdict = decide_key(case(row(), None, history(), mark=mark_of(row()), surface=OPEN, approved=True))
+    suspected(verdict)
+
+
+def test_a_young_row_is_left_alone() -> None:  # lesson 25
+    young = row(opened=VIEW - 20_000)
+    verdict = decide_key(case(young, None, history(), mark=mark_of(young), surface=FLAT))
+    assert isinstance(verdict, LeaveYoung)
+    assert verdict.wait_ms == 60_000 - 20_040
+
+
+def test_durations_may_be_zero() -> None:
+    rules = policy(new_row_grace_ms=0, confirm_after_ms=0, confirm_snapshots=1)
+    assert isinstance(decide_key(case(row(opened=VIEW), None, history(), rules=rules, surface=FLAT)), Close)
+
+
+def test_an_unreadable_row_in_the_account_blocks_absence() -> None:
+    verdict = suspected(
+        decide_key(case(row(), None, history(), mark=mark_of(row()), surface=FLAT, blocked="XYZ could not be read"))
+    )
+    assert verdict.why == "XYZ could not be read"
+    assert verdict.mark.count == 1  # such a view does not count
+
+
+def test_a_failed_history_keeps_the_count_as_it_is() -> None:
+    verdict = suspected(decide_key(case(row(), None, history(failed="503"), mark=mark_of(row()), surface=FLAT)))
+    assert verdict.mark == mark_of(row())
+
+
+def test_fills_of_others_do_not_make_a_phantom_existent() -> None:
+    """A lifecycle of another size, long after the row was written, is not the row's."""
+    fills = [fill(BUY, "2", "100", T0 + HOUR), fill(SELL, "2", "101", T0 + 2 * HOUR)]
+    verdict = suspected(decide_key(case(row(), None, history(fills))))
+    assert "none of the fills" in verdict.why
+
+
+def test_a_phantom_beside_a_position_of_the_other_side_never_existed_either() -> None:
+    """One-way: the account is short since before the row and nothing was filled since: no contradiction, no endless reading."""
+    short = report(SHORT, "3")
+    past = history(since=T0 - LEAD_MS)
+    verdict = suspected(decide_key(case(row(), None, past, opposite=short)))
+    assert "never existed" in verdict.why
+
+
+def test_fills_that_do_not_add_up_to_flat_are_read_further_back() -> None:
+    """Once they stayed so: a history that lags shall not cost six months of reading for each position."""
+    past = history([fill(SELL, "5", "100", T0 - 30_000)], since=T0 - LEAD_MS)
+    assert suspected(decide_key(case(row(), None, past))).mark.count == 1
+    assert needs(decide_key(case(row(), None, past, mark=mark_of(row())))).since_ms < T0 - LEAD_MS
+
+
+def test_fills_that_never_show_what_the_venue_showed_are_a_contradiction() -> None:
+    fills = [fill(SELL, "5", "100", T0 - 30_000), fill(BUY, "5", "100", T0)]
+    book = row(seen=T0 + 10, changed=T0)
+    verdict = suspected(decide_key(case(book, None, history(fills), mark=mark_of(book), surface=FLAT)))
+    assert verdict.inconclusive is not None
+    assert "showed it open" in verdict.why
+
+
+def test_an_opening_that_stands_unclosed_is_held_once_it_stayed_so() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = suspected(decide_key(case(row(), None, past, mark=mark_of(row()), surface=FLAT)))
+    assert verdict.inconclusive is not None
+    assert verdict.wait_ms is None
+
+
+def test_an_approved_contradiction_is_closed_on_absence() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    details = closed(decide_key(case(row(), None, past, mark=mark_of(row()), approved=True))).details
+    assert details.evidence is Evidence.ABSENCE
+
+
+def test_an_approved_contradiction_still_waits_while_a_row_of_the_account_is_unreadable() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    suspected(decide_key(case(row(), None, past, mark=mark_of(row()), approved=True, blocked="XYZ")))
+
+
+def test_older_than_the_history_is_absence() -> None:
+    old = row(opened=REACH - DAY)
+    verdict = suspected(decide_key(case(old, None, history())))
+    assert "older than the history" in verdict.why
+
+
+# the venue's own record of the close (Bybit)
+
+
+def pnl_record(quantity: str, at: int, *, order: str = "x", side: Side = LONG, **more: object) -> ClosedPnl:
+    values: dict[str, object] = {
+        "symbol": "BTC/USDT:USDT",
+        "order_id": order,
+        "side": side,
+        "quantity": D(quantity),
+        "entry_price": D(100),
+        "exit_price": D(110),
+        "net_pnl": D("49.4"),
+        "open_fee": D("0.275"),
+        "close_fee": D("0.325"),
+        "created_by": None,
+        "at_ms": at,
+    }
+    return ClosedPnl(**(values | more))  # type: ignore[arg-type]
+
+
+def unread(*records: ClosedPnl) -> object:
+    """A history whose closing fill is missing, with these closed-PnL records."""
+    return history([fill(BUY, "5", "100", T0, closed="0")], closed_pnl=records)
+
+
+def test_the_record_of_the_close_is_asked_for() -> None:
+    past = history([fill(BUY, "5", "100", T0, closed="0")], asked=())
+    assert needs(decide_key(case(row(), None, past))).want_closed_pnl
+
+
+def test_a_closed_pnl_record_of_the_whole_quantity_closes() -> None:
+    details = closed(decide_key(case(row(), None, unread(pnl_record("5", T0 + HOUR))))).details
+    assert (details.evidence, details.exit_reason) == (Evidence.CLOSED_PNL, ExitReason.SYNC_CLEANUP)
+    assert (details.quantity, details.exit_price, details.realized_pnl) == (D(5), D(110), D("50.000"))
+    assert details.fees == (Amount(asset="USDT", amount=D("0.600")),)
+    assert (details.funding, details.net_pnl, details.estimated) == (None, None, False)
+    assert (details.closed_at_ms, details.closing_order_id) == (T0 + HOUR, "x")
+
+
+def test_several_records_are_averaged_and_the_last_one_tells_the_reason() -> None:
+    past = unread(
+        pnl_record("2", T0 + HOUR, net_pnl=D("19"), open_fee=D("0.5"), close_fee=D("0.5")),
+        pnl_record(
+            "3",
+            T0 + 2 * HOUR,
+            order="y",
+            exit_price=D(120),
+            net_pnl=D("59"),
+            open_fee=D("0.5"),
+            close_fee=D("0.5"),
+            created_by="liquidation",
+        ),
+    )
+    details = closed(decide_key(case(row(), None, past))).details
+    assert (details.exit_price, details.realized_pnl) == (D(116), D(80))
+    assert (details.exit_reason, details.closing_order_id) == (ExitReason.LIQUIDATION, "y")
+
+
+def test_earlier_partial_closes_count_but_do_not_prove() -> None:
+    book = row(LONG, "3", seen=T0 + 2 * HOUR, changed=T0 + HOUR)
+    past = unread(pnl_record("2", T0 + HOUR), pnl_record("3", T0 + 3 * HOUR))
+    details = closed(decide_key(case(book, None, past))).details
+    assert (details.evidence, details.quantity) == (Evidence.CLOSED_PNL, D(5))
+
+
+def test_a_record_of_what_was_closed_before_the_row_was_seen_proves_nothing() -> None:
+    book = row(LONG, "5", seen=T0 + 2 * HOUR, changed=T0 + HOUR)  # 10 opened, 5 closed, 5 left
+    suspected(decide_key(case(book, None, unread(pnl_record("5", T0 + HOUR)))))
+
+
+def test_the_record_of_the_lifecycle_before_proves_nothing() -> None:
+    """Closed, and reopened with the same size within a minute: one empty answer must not close the new row by the old record."""
+    past = history(
+        [
+            fill(BUY, "5", "100", T0 - HOUR, closed="0"),
+            fill(SELL, "5", "110", T0 - 30_000, closed="5"),
+            fill(BUY, "5", "100", T0 - 500, closed="0"),
+        ],
+        closed_pnl=[pnl_record("5", T0 - 30_000)],
+    )
+    suspected(decide_key(case(row(opened=T0), None, past)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pnl_record("4", T0 + HOUR),
+        pnl_record("5", T0 + HOUR, side=SHORT),
+        pnl_record("5", VIEW),
+    ],
+    ids=["less", "other-side", "newer-than-the-view"],
+)
+def test_a_record_that_does_not_cover_it_closes_nothing(wrong: ClosedPnl) -> None:
+    suspected(decide_key(case(row(), None, unread(wrong))))
+
+
+def test_a_record_without_fees_is_grossed_up_from_its_values() -> None:
+    bare = pnl_record("5", T0 + HOUR, open_fee=None, close_fee=None, entry_value=D(500), exit_value=D(550))
+    details = closed(decide_key(case(row(), None, unread(bare)))).details
+    assert (details.realized_pnl, details.fees) == (D(50), ())
+
+
+def test_an_inverse_record_grows_as_the_coins_become_fewer() -> None:
+    symbol = INVERSE.symbol
+    bare = pnl_record(
+        "100", T0 + HOUR, symbol=symbol, open_fee=None, close_fee=None, entry_value=D("0.005"), exit_value=D("0.004")
+    )
+    past = history([fill(BUY, "100", "20000", T0, closed="0", symbol=symbol)], closed_pnl=[bare], symbol=symbol)
+    book = row(LONG, "100", entry="20000", symbol=symbol)
+    details = closed(decide_key(case(book, None, past, instrument=INVERSE))).details
+    assert (details.realized_pnl, details.settle_asset) == (D("0.001"), "BTC")
+
+
+def test_inverse_exits_are_averaged_harmonically() -> None:
+    symbol = INVERSE.symbol
+    records = [
+        pnl_record("100", T0 + HOUR, symbol=symbol, exit_price=D(20000)),
+        pnl_record("100", T0 + 2 * HOUR, symbol=symbol, exit_price=D(30000)),
+    ]
+    past = history([fill(BUY, "200", "20000", T0, closed="0", symbol=symbol)], closed_pnl=records, symbol=symbol)
+    book = row(LONG, "200", entry="20000", symbol=symbol)
+    assert closed(decide_key(case(book, None, past, instrument=INVERSE))).details.exit_price == D(24000)
+
+
+# the closing order
+
+
+def with_order(**more: object) -> object:
+    return history([fill(BUY, "5", "100", T0, pnl="0")], orders=[record("s1", **more)])  # type: ignore[arg-type]
+
+
+def test_recorded_closing_orders_are_asked_for() -> None:
+    past = history([fill(BUY, "5", "100", T0)], asked=("closed_pnl",))
+    assert needs(decide_key(case(row(), None, past, orders=[STOP]))).order_ids == ("s1",)
+
+
+def test_a_filled_closing_order_of_the_whole_quantity_closes() -> None:
+    details = closed(decide_key(case(row(), None, with_order(at=T0 + HOUR), orders=[STOP]))).details
+    assert (details.evidence, details.exit_reason) == (Evidence.ORDER, ExitReason.STOP_LOSS)
+    assert (details.exit_price, details.realized_pnl, details.fees) == (D(110), D(50), ())
+    assert (details.closed_at_ms, details.closing_order_id, details.complete) == (T0 + HOUR, "s1", False)
+
+
+def test_the_child_of_a_triggered_stop_is_found_by_its_parent() -> None:
+    past = history([fill(BUY, "5", "100", T0)], orders=[record("child", parent="s1", at=T0 + HOUR)])
+    assert closed(decide_key(case(row(), None, past, orders=[STOP]))).details.closing_order_id == "child"
+
+
+def test_our_own_close_command_is_manual() -> None:
+    past = with_order(kind=OrderKind.MARKET, client="tu-close-1", at=T0 + HOUR)
+    assert closed(decide_key(case(row(), None, past, orders=[STOP]))).details.exit_reason is ExitReason.MANUAL
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"status": OrderStatus.OPEN},
+        {"filled": "4"},
+        {"side": BUY},
+        {"at": None},
+        {"at": VIEW},
+    ],
+    ids=["open", "partly", "wrong-side", "no-time", "newer-than-the-view"],
+)
+def test_an_order_that_does_not_prove_it_closes_nothing(more: dict[str, object]) -> None:
+    suspected(decide_key(case(row(), None, with_order(**({"at": T0 + HOUR} | more)), orders=[STOP])))
+
+
+def test_an_order_that_filled_before_the_row_was_last_seen_open_proves_nothing() -> None:
+    """Half was taken by a take-profit; the other half, of the same size, is not in one transient empty answer."""
+    book = row(LONG, "5", seen=T0 + 2 * HOUR, changed=T0 + HOUR)
+    past = history(
+        [fill(BUY, "10", "100", T0, pnl="0"), fill(SELL, "5", "110", T0 + HOUR, pnl="50", order="s1")],
+        orders=[record("s1", at=T0 + HOUR, kind=OrderKind.TAKE_PROFIT)],
+    )
+    verdict = suspected(decide_key(case(book, None, past, orders=[STOP])))
+    assert verdict.mark.count == 1
+
+
+def test_a_history_that_failed_in_part_closes_by_no_lesser_evidence_either() -> None:
+    past = history([fill(BUY, "5", "100", T0)], orders=[record("s1", at=T0 + HOUR)], failed="503")
+    suspected(decide_key(case(row(), None, past, orders=[STOP])))
+
+
+def test_what_was_asked_is_not_asked_again() -> None:
+    assert not isinstance(decide_key(case(row(), None, history(), orders=[STOP])), NeedsHistory)
