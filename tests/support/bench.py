@@ -21,7 +21,16 @@ from typing import Any
 from trueup.sim.faults import Fault
 from trueup.sim.server import VenueServer, served_world
 from trueup.sim.world.requests import ConditionalRequest
-from trueup.sim.world.types import ConditionalKind, ConditionalOrder, Leg, OrderType, PositionMode, Side, TriggerBy, Venue
+from trueup.sim.world.types import (
+    ConditionalKind,
+    ConditionalOrder,
+    Leg,
+    OrderType,
+    PositionMode,
+    Side,
+    TriggerBy,
+    Venue,
+)
 from trueup.sim.world.world import World
 
 VENUES: Mapping[str, Venue] = {"binanceusdm": "binance", "bybit": "bybit"}
@@ -59,9 +68,7 @@ class Bench:
 
     def account(self, name: str, venue: str, mode: str = "sync", *, hedge: bool = False, **keys: str) -> str:
         """Opens an account in the world and names it in the configuration. `keys` are TOML values."""
-        spec = self.world.add_account(
-            name, VENUES[venue], mode=PositionMode.HEDGE if hedge else PositionMode.ONE_WAY
-        )
+        spec = self.world.add_account(name, VENUES[venue], mode=PositionMode.HEDGE if hedge else PositionMode.ONE_WAY)
         stem = name.upper().replace("-", "_")
         self.environ[f"{stem}_KEY"], self.environ[f"{stem}_SECRET"] = spec.api_key, spec.api_secret
         self.accounts[name] = {
@@ -138,7 +145,15 @@ class Bench:
         self.server.front.faults.clear()
 
     def stop_order(
-        self, account: str, symbol: str, side: str, quantity: str, trigger: str, *, hedge: bool = False, client_id: str = ""
+        self,
+        account: str,
+        symbol: str,
+        side: str,
+        quantity: str,
+        trigger: str,
+        *,
+        hedge: bool = False,
+        client_id: str = "",
     ) -> ConditionalOrder:
         """A reduce-only stop under a `long` or `short` position, as a bot places it."""
         exit_side = Side.SELL if side == "long" else Side.BUY
@@ -169,6 +184,34 @@ class Bench:
         """What a bot does with its own connection to an embedded store."""
         with sqlite3.connect(self.sqlite_file) as connection:
             connection.execute(statement, values)
+
+    def insert_row(self, account: str, venue: str, symbol: str, side: str, quantity: str, entry_price: str) -> None:
+        """A bot's own INSERT: the nine columns of the contract."""
+        self.execute(
+            "INSERT INTO positions (account, exchange, symbol, side, entry_price, quantity, status, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'active', datetime('now'), datetime('now'))",
+            account,
+            venue,
+            symbol,
+            side,
+            entry_price,
+            quantity,
+        )
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """A table of an embedded store; empty while the store is not there yet."""
+        if not self.sqlite_file.exists():
+            return []
+        with sqlite3.connect(self.sqlite_file) as connection:
+            connection.row_factory = sqlite3.Row
+            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")] if known else []
+
+    def everything(self) -> dict[str, list[dict[str, Any]]]:
+        """Every table of an embedded store."""
+        with sqlite3.connect(self.sqlite_file) as connection:
+            tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: self.rows(table) for table in tables}
 
     @property
     def sqlite_file(self) -> Path:

@@ -6,11 +6,13 @@ Only this package knows every room.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trueup.cli.services import Services
+    from trueup.config import Settings
     from trueup.engine.manager import PositionManager
 
 __all__ = ["main", "open_manager"]
@@ -18,12 +20,17 @@ __all__ = ["main", "open_manager"]
 
 def main() -> None:
     """The `trueup` command."""
+    import sys
+
+    from trueup.cli.signals import exit_quietly_while_starting
+
+    exit_quietly_while_starting(sys.argv[1:])
     from trueup.cli import build_app
 
     build_app(_open_services)()
 
 
-def _open_services(settings):  # type: ignore[no-untyped-def]
+def _open_services(settings: Settings | None) -> AbstractAsyncContextManager[Services]:
     from trueup.bootstrap.services import open_services
 
     return open_services(settings)

@@ -112,9 +112,10 @@ class _Services:
         hold = await self._waiting_hold(hold_id)
         async with self._program((hold.account,)) as program:
             runner = program.runners[hold.account]
+            began = program.clock.now_ms()
             answer = await runner.act(Act(kind=kind, hold_id=hold_id, note=note), progress)
             after = next(found for found in await program.store.holds(account=hold.account) if found.hold_id == hold_id)
-            return _outcome(hold, after.state, answer)
+            return _outcome(hold, after.state, answer, (began, program.clock.now_ms()))
 
     async def _waiting_hold(self, hold_id: int) -> Hold:
         hold = next((found for found in await self.holds(all=False) if found.hold_id == hold_id), None)
@@ -196,7 +197,7 @@ async def _report_of(program: Program, account: str, act: Act, progress: Say) ->
     return answer.report
 
 
-def _outcome(hold: Hold, state: HoldState, answer: Answer) -> HoldOutcome:
+def _outcome(hold: Hold, state: HoldState, answer: Answer, times: tuple[int, int]) -> HoldOutcome:
     report = answer.report
     done = state in (HoldState.DONE, HoldState.REJECTED, HoldState.WITHDRAWN)
     if state is HoldState.REJECTED:
@@ -211,7 +212,7 @@ def _outcome(hold: Hold, state: HoldState, answer: Answer) -> HoldOutcome:
         message = _carried_out(hold, report)
     total = None
     if report is not None:
-        total = SyncReport(started_at_ms=hold.raised_at_ms, finished_at_ms=hold.raised_at_ms, accounts=(report,))
+        total = SyncReport(started_at_ms=times[0], finished_at_ms=times[1], accounts=(report,))
     return HoldOutcome(hold_id=hold.hold_id, state=state, done=done, message=message, report=total)
 
 
