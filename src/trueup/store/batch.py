@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from trueup.store.rows import encoders
@@ -22,17 +22,22 @@ from trueup.store.tables import Dialect
 
 __all__ = ["Batch", "Incoming", "InsertBatch", "Statement", "next_ids", "upsert_batch", "waves"]
 
-_DIALECTS: dict[str, sa.Dialect] = {
-    "sqlite": sqlite_dialect.dialect(paramstyle="qmark"),
-    "postgresql": asyncpg_dialect.dialect(),  # type: ignore[no-untyped-call]
-}
+
+@functools.cache
+def _compiler(dialect: Dialect) -> sa.Dialect:
+    """What compiles statements; the driver's own dialect is imported only where it is used."""
+    if dialect == "sqlite":
+        return sqlite_dialect.dialect(paramstyle="qmark")
+    from sqlalchemy.dialects.postgresql import asyncpg
+
+    return asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 class Statement:
     """A Core statement compiled once for a dialect; parameters go by name."""
 
     def __init__(self, dialect: Dialect, statement: sa.Executable) -> None:
-        compiled: Any = statement.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
+        compiled: Any = statement.compile(dialect=_compiler(dialect))  # type: ignore[attr-defined]
         self.sql: str = compiled.string
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._fixed: dict[str, Any] = dict(compiled.params)

@@ -22,13 +22,13 @@ from trueup.model.changes import ChangeSet, ClosePosition, Committed, NewPositio
 from trueup.model.effects import EffectState
 from trueup.model.errors import Conflict, InvariantBroken
 from trueup.model.holds import HoldState, NewHold
-from trueup.model.positions import CloseDetails, PositionStatus
 from trueup.model.times import DAY_MS
 from trueup.model.values import to_json
 from trueup.ports import Owner
 from trueup.store import changeset
 from trueup.store.batch import waves
 from trueup.store.changeset import Inserted, RowState
+from trueup.store.columns import closing_columns, opened_columns, order_row, trade_row, updated_columns
 from trueup.store.database import Database
 from trueup.store.limits import UNBOUND_DAYS, UNBOUND_KEPT
 from trueup.store.statements import OPEN_COLUMNS, Statements, statements_for
@@ -92,89 +92,6 @@ async def _explain(
             changeset.refuse_close(state, account, change.version)
 
 
-def _closed(details: CloseDetails) -> dict[str, Any]:
-    """The closing columns."""
-    return {
-        "status": PositionStatus.CLOSED.value,
-        "quantity": details.quantity,
-        "pnl": details.realized_pnl,
-        "pnl_percentage": details.pnl_percentage,
-        "exit_reason": details.exit_reason.value,
-        "closed_at": details.closed_at_ms,
-        "realized_pnl": details.realized_pnl,
-        "exit_price": details.exit_price,
-        "settle_asset": details.settle_asset,
-        "fees": to_json(details.fees),
-        "funding": details.funding,
-        "net_pnl": details.net_pnl,
-        "evidence": details.evidence.value,
-        "estimated": details.estimated,
-        "complete": details.complete,
-        "closing_order_id": details.closing_order_id,
-    }
-
-
-def _opened(opened: NewPosition, now_ms: int) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "account": opened.key.account,
-        "exchange": opened.venue,
-        "symbol": opened.key.symbol,
-        "side": opened.key.side.value,
-        "entry_price": opened.entry_price,
-        "current_price": opened.current_price,
-        "quantity": opened.quantity,
-        "leverage": opened.leverage,
-        "stop_loss": opened.stop_loss,
-        "take_profit": opened.take_profit,
-        "status": PositionStatus.ACTIVE.value,
-        "created_at": now_ms,
-        "updated_at": now_ms,
-        "origin": opened.origin.value,
-        "contract_size": opened.contract_size,
-        "unverified": opened.unverified,
-        "realized_pnl": opened.realized_pnl,
-        "opened_at": opened.opened_at_ms,
-        "opening_order_id": opened.opening_order_id,
-        "venue_updated_at": opened.venue_updated_at_ms,
-        "verified_as_of": opened.verified_as_of_ms,
-        "complete": False,
-    }
-    return values if opened.close is None else values | _closed(opened.close)
-
-
-def _updated(update: UpdatePosition) -> dict[str, Any]:
-    return {
-        "symbol": update.symbol,
-        "quantity": update.quantity,
-        "contract_size": update.contract_size,
-        "entry_price": update.entry_price,
-        "current_price": update.current_price,
-        "leverage": update.leverage,
-        "realized_pnl": update.realized_pnl,
-        "opened_at": update.opened_at_ms,
-        "opening_order_id": update.opening_order_id,
-        "unverified": update.unverified,
-        "trailing_activated": update.trailing_activated,
-        "has_trailing_stop": update.has_trailing_stop,
-        "stop_loss": update.stop_loss,
-        "suspected_since": update.suspected_since_ms,
-        "venue_updated_at": update.venue_updated_at_ms,
-        "verified_as_of": update.verified_as_of_ms,
-        "clear_suspected": "suspected_since_ms" in update.clear,
-    }
-
-
-def _closing(closing: ClosePosition) -> dict[str, Any]:
-    learned = {
-        "symbol": closing.symbol,
-        "contract_size": closing.contract_size,
-        "entry_price": closing.entry_price,
-        "opened_at": closing.opened_at_ms,
-        "opening_order_id": closing.opening_order_id,
-    }
-    return learned | _closed(closing.details)
-
-
 class _Commit:
     """The parts of one commit, in their order."""
 
@@ -206,7 +123,7 @@ class _Commit:
         )
 
     async def _open(self, opens: Sequence[NewPosition]) -> list[int]:
-        values = [_opened(opened, self._changes.now_ms) for opened in opens]
+        values = [opened_columns(opened, self._changes.now_ms) for opened in opens]
         rows = [tuple(value.get(name) for name in OPEN_COLUMNS) for value in values]
         return await self._statements.open.run(self._connection, rows)
 
@@ -216,7 +133,7 @@ class _Commit:
             return
         rows = []
         for update in updates:
-            values = _updated(update) | self._target(update)
+            values = updated_columns(update) | self._target(update)
             rows.append(tuple(values[name] for name in batch.names))
         if await batch.run(self._connection, rows) != len(rows):
             raise _Refused(updates)
@@ -239,7 +156,7 @@ class _Commit:
             rows = []
             for closing in chosen:
                 rank = closing.details.evidence.rank
-                values = _closing(closing) | self._target(closing) | {"rank": rank}
+                values = closing_columns(closing) | self._target(closing) | {"rank": rank}
                 rows.append(tuple(values[name] for name in batch.names))
             if await batch.run(self._connection, rows) != len(rows):
                 raise _Refused(chosen)
@@ -248,26 +165,8 @@ class _Commit:
         if not self._changes.orders and not self._changes.forget_orders:
             return
         rows = [
-            (
-                order.account,
-                self._inserted.optional(f"order {order.order_id}", order.position_id, order.key, order.tag),
-                order.symbol,
-                order.order_id,
-                order.client_order_id,
-                order.order_list.value,
-                order.kind.value,
-                order.order_side.value,
-                order.status.value,
-                order.quantity,
-                order.filled_quantity,
-                order.average_price,
-                order.trigger_price,
-                order.closing,
-                order.ours,
-                order.is_exit,
-                order.venue_type,
-                order.seen_at_ms,
-                order.seen_at_ms,
+            order_row(
+                order, self._inserted.optional(f"order {order.order_id}", order.position_id, order.key, order.tag)
             )
             for order in self._changes.orders
         ]
@@ -281,37 +180,13 @@ class _Commit:
             await self._statements.forget_order.run(self._connection, forgotten)
 
     async def _trades(self) -> None:
-        rows = []
-        for trade in self._changes.trades:
-            fill, fees = trade.fill, trade.fees
-            row = (
-                trade.account,
-                self._inserted.need(f"trade {fill.trade_id}", trade.position_id, trade.key, trade.tag),
-                fill.symbol,
-                fill.trade_id,
-                fill.order_id,
-                fill.client_order_id,
-                fill.order_side.value,
-                None if fill.position_side is None else fill.position_side.value,
-                trade.opening,
-                trade.quantity,
-                fill.price,
-                None if fees is None else fees.amount,
-                None if fees is None else fees.asset,
-                trade.realized_pnl,
-                fill.at_ms,
-                fill.sequence,
-                fill.kind.value,
-                None if fill.order_kind is None else fill.order_kind.value,
-                fill.created_by,
-                fill.quantity,
-                fill.value,
-                fill.fee,
-                fill.fee_asset,
-                fill.realized_pnl,
-                fill.closed_quantity,
+        rows = [
+            trade_row(
+                trade,
+                self._inserted.need(f"trade {trade.fill.trade_id}", trade.position_id, trade.key, trade.tag),
             )
-            rows.append(row)
+            for trade in self._changes.trades
+        ]
         for group in waves(rows, lambda row: (row[1], row[3])):
             await self._statements.trade.run(self._connection, group)
 

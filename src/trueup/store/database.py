@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -28,7 +27,6 @@ _BUSY_S: Final = 10.0  # how long a write waits for another process's
 _CONNECT_S: Final = 10.0
 _STATEMENT_S: Final = 60.0
 _SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
-_ERRORS: Final = (*DATABASE_ERRORS, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Location:
@@ -102,7 +100,18 @@ def _sqlite_engine(path: str, *, foreign_keys: bool) -> AsyncEngine:
     return engine
 
 
+def _driver_errors(dialect: Dialect) -> tuple[type[BaseException], ...]:
+    """What may be raised by the driver, bare (while connecting) or wrapped."""
+    if dialect == "sqlite":
+        return DATABASE_ERRORS  # importing the other driver would cost every command a tenth of a second
+    import asyncpg  # type: ignore[import-untyped]
+
+    return (*DATABASE_ERRORS, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
 def _postgresql_engine(dsn: str) -> AsyncEngine:
+    import asyncpg
+
     async def connect() -> Any:
         return await asyncpg.connect(
             dsn,
@@ -126,6 +135,7 @@ class Database:
         self._foreign_keys = foreign_keys
         self.dialect: Dialect = location.dialect
         self.tables: Tables = tables_for(location.dialect)
+        self._errors = _driver_errors(location.dialect)
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
         self._writing = asyncio.Lock()
@@ -167,7 +177,7 @@ class Database:
         try:
             async with self._engines()[1].connect() as connection:
                 yield connection
-        except _ERRORS as error:
+        except self._errors as error:
             raise self._failed(error, doing, opening=opening) from error
 
     @asynccontextmanager
@@ -177,7 +187,7 @@ class Database:
             engine = self._engines()[0].execution_options(isolation_level="REPEATABLE READ")
             async with engine.connect() as connection:
                 yield connection
-        except _ERRORS as error:
+        except self._errors as error:
             raise self._failed(error, doing) from error
 
     @asynccontextmanager
@@ -205,7 +215,7 @@ class Database:
                 yield connection
                 committing = True
                 await connection.commit()
-        except _ERRORS as error:
+        except self._errors as error:
             raise self._failed(error, doing, maybe_committed=committing, opening=opening) from error
 
     def _failed(

@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
 
 from trueup.model.changes import RecordedOrder, RecordedTrade, UnreadableRow
-from trueup.model.decimals import decimal_text, optional_decimal, parse_decimal
+from trueup.model.decimals import decimal_text
 from trueup.model.errors import Unreadable
 from trueup.model.orders import Fill, FillKind, OrderKind, OrderList, OrderSide, OrderStatus, Side
 from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Origin, Position, PositionStatus
@@ -40,6 +40,7 @@ __all__ = [
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_OWN_LENGTH: Final = len("2026-01-01T12:00:00.000Z")
 _LAST_YEAR: Final = 9000  # PostgreSQL's 'infinity' arrives as the year 9999
 
 POSITION_COLUMNS: Final = (
@@ -84,7 +85,16 @@ POSITION_COLUMNS: Final = (
 )
 VENUES: Final = {"binance": "binanceusdm", "binanceusdm": "binanceusdm", "bybit": "bybit"}
 _SIDES: Final = {"long": Side.LONG, "buy": Side.LONG, "short": Side.SHORT, "sell": Side.SHORT}
-_FLAGS: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+_FLAGS: Final[dict[object, bool]] = {
+    "true": True,
+    "t": True,
+    "1": True,
+    1: True,
+    "false": False,
+    "f": False,
+    "0": False,
+    0: False,
+}
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?( ?(Z|z|UTC|[+-]\d\d(:?\d\d)?))?")
 
 
@@ -125,40 +135,59 @@ class _Where:
 
 
 def _instant(value: object, where: _Where, column: str) -> int | None:
-    return None if value is None or value == "" else read_instant(value, where(column))
+    return None if value is None or value == "" else _required_instant(value, where, column)
+
+
+def _required_instant(value: object, where: _Where, column: str) -> int:
+    if type(value) is str and len(value) == _OWN_LENGTH and value[-1] == "Z":
+        try:  # our own form, on every row: the common one goes first
+            return (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND
+        except ValueError:
+            pass
+    if type(value) is datetime and value.tzinfo is not None and value.year <= _LAST_YEAR:
+        return (value - _EPOCH) // _MILLISECOND
+    return read_instant(value, where(column))
+
+
+def _finite(value: object, where: _Where, column: str, expected: str) -> Decimal:
+    """An exact number from either database."""
+    try:
+        # Text of a bot: digits, not Python's notation with underscores.
+        number = Decimal(value) if type(value) is str and "_" not in value else value
+    except InvalidOperation:
+        number = None
+    if not isinstance(number, Decimal) or not number.is_finite():
+        raise Unreadable(where(column), expected=expected, found=value)
+    return number
 
 
 def _price(value: object, where: _Where, column: str) -> Decimal | None:
     """Zero is how bots write "none"; a negative one is nonsense."""
-    if value is None:
+    if value is None or value == "":
         return None
-    number = optional_decimal(value, where(column))
-    if number is None or number == 0:
-        return None
+    number = _finite(value, where, column, "a positive number or NULL")
     if number < 0:
         raise Unreadable(where(column), expected="a positive number or NULL", found=value)
-    return number
+    return number or None
 
 
 def _amount(value: object, where: _Where, column: str) -> Decimal | None:
-    return None if value is None else optional_decimal(value, where(column))
+    return None if value is None or value == "" else _finite(value, where, column, "a number or NULL")
 
 
 def _quantity(value: object, where: _Where) -> Decimal:
-    expected = "a positive number of contracts"
-    try:
-        number = parse_decimal(value, where("quantity"))
-    except Unreadable:
-        raise Unreadable(where("quantity"), expected=expected, found=value) from None
+    number = _finite(value, where, "quantity", "a positive number of contracts")
     if number <= 0:
-        raise Unreadable(where("quantity"), expected=expected, found=value)
+        raise Unreadable(where("quantity"), expected="a positive number of contracts", found=value)
     return number
 
 
 def _flag(value: object, where: _Where, column: str) -> bool:
     if value is None:
         return False
-    known = value if isinstance(value, bool) else _FLAGS.get(str(value).strip().lower())
+    known = (
+        value if isinstance(value, bool) else _FLAGS.get(value if type(value) is int else str(value).strip().lower())
+    )
     if known is None:
         raise Unreadable(where(column), expected="true or false", found=value)
     return known
@@ -198,7 +227,7 @@ def read_position(row: Sequence[Any]) -> Position:
         complete, closing_order_id,
     ) = row  # fmt: skip
     where = _Where("positions", row_id, symbol)
-    created_at_ms = read_instant(created_at, where("created_at"))
+    created_at_ms = _required_instant(created_at, where, "created_at")
     known_status: PositionStatus = _member(status, PositionStatus, where, "status")
     known_quantity = _quantity(quantity, where)
     gross = _amount(realized_pnl, where, "realized_pnl")
@@ -218,7 +247,7 @@ def read_position(row: Sequence[Any]) -> Position:
             evidence=Evidence.ABSENCE if evidence is None else _member(evidence, Evidence, where, "evidence"),
             complete=_flag(complete, where, "complete"),
             closing_order_id=closing_order_id,
-            closed_at_ms=read_instant(closed_at, where("closed_at")),
+            closed_at_ms=_required_instant(closed_at, where, "closed_at"),
         )
     opened_at_ms = _instant(opened_at, where, "opened_at")
     return Position(
@@ -245,7 +274,7 @@ def read_position(row: Sequence[Any]) -> Position:
         realized_pnl=gross,
         opened_at_ms=created_at_ms if opened_at_ms is None else opened_at_ms,
         created_at_ms=created_at_ms,
-        updated_at_ms=read_instant(updated_at, where("updated_at")),
+        updated_at_ms=_required_instant(updated_at, where, "updated_at"),
         venue_updated_at_ms=_instant(venue_updated_at, where, "venue_updated_at"),
         verified_as_of_ms=_instant(verified_as_of, where, "verified_as_of"),
         opening_order_id=opening_order_id,
@@ -318,7 +347,7 @@ def read_order(row: Sequence[Any]) -> RecordedOrder:
         ours=_flag(named["ours"], where, "ours"),
         is_exit=_flag(named["is_exit"], where, "is_exit"),
         venue_type=named["venue_type"],
-        seen_at_ms=read_instant(named["updated_at"], where("updated_at")),
+        seen_at_ms=_required_instant(named["updated_at"], where, "updated_at"),
     )
 
 
@@ -366,21 +395,21 @@ def read_trade(row: Sequence[Any]) -> RecordedTrade:
             client_order_id=named["client_order_id"],
             order_side=_member(named["order_side"], OrderSide, where, "order_side"),
             position_side=None if side is None else _member(side, Side, where, "position_side"),
-            quantity=parse_decimal(named["fill_quantity"], where("fill_quantity")),
-            price=parse_decimal(named["price"], where("price")),
+            quantity=_finite(named["fill_quantity"], where, "fill_quantity", "a number"),
+            price=_finite(named["price"], where, "price", "a number"),
             value=_amount(named["fill_value"], where, "fill_value"),
             fee=_amount(named["fill_fee"], where, "fill_fee"),
             fee_asset=named["fill_fee_asset"],
             realized_pnl=_amount(named["fill_realized_pnl"], where, "fill_realized_pnl"),
             closed_quantity=_amount(named["fill_closed_quantity"], where, "fill_closed_quantity"),
-            at_ms=read_instant(named["executed_at"], where("executed_at")),
+            at_ms=_required_instant(named["executed_at"], where, "executed_at"),
             sequence=named["sequence"],
             kind=_member(named["kind"], FillKind, where, "kind"),
             order_kind=None if order_kind is None else _member(order_kind, OrderKind, where, "order_kind"),
             created_by=named["created_by"],
         ),
         opening=_flag(named["opening"], where, "opening"),
-        quantity=parse_decimal(named["quantity"], where("quantity")),
+        quantity=_finite(named["quantity"], where, "quantity", "a number"),
         fees=None if fee is None else Amount(asset=named["fee_asset"], amount=fee),
         realized_pnl=_amount(named["realized_pnl"], where, "realized_pnl"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,9 +25,18 @@ def _make(kind: str, folder: Path, request: pytest.FixtureRequest) -> MemoryBack
     if kind == "memory":
         return MemoryBackend()
     if kind == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "book.db")
         return SqliteBackend(folder)
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return PostgresqlBackend(server.new_database(_upgraded))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty store, copied for each test."""
+    path = tmp_path_factory.mktemp("template") / "book.db"
+    _upgraded(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture(params=KINDS)
