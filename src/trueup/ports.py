@@ -6,7 +6,7 @@ raises; it never returns less.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
@@ -29,9 +29,10 @@ from trueup.model.observations import (
 )
 from trueup.model.orders import OrderRecord
 from trueup.model.positions import Position
+from trueup.model.stream import StreamEvent, StreamHealth
 from trueup.model.values import Value
 
-__all__ = ["Clock", "Owner", "Request", "Store", "StoredObservation", "Venue"]
+__all__ = ["Clock", "Feed", "Owner", "Request", "Store", "StoredObservation", "Venue"]
 
 
 class Clock(Protocol):
@@ -118,6 +119,22 @@ class Venue(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class Feed(Protocol):
+    """One account's stream of evidence: an async iterator of `StreamEvent` for one reader.
+
+    It connects when it is started, and goes on by itself until it is closed; then iteration ends.
+    """
+
+    @property
+    def health(self) -> StreamHealth: ...
+
+    def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[StreamEvent]: ...
 
 
 class Owner(Value, frozen=True, kw_only=True):

@@ -43,7 +43,7 @@ async def test_the_daemon_sees_an_external_close_and_stops_cleanly(bench: Bench,
         status = (await bench.run("status", "--json")).json
         assert '"run_by": null' not in str(status)
         process.send_signal(signal.SIGTERM)
-        out, err = await asyncio.wait_for(process.communicate(), 20)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 0, err.decode()
     finally:
         if process.returncode is None:
@@ -51,6 +51,27 @@ async def test_the_daemon_sees_an_external_close_and_stops_cleanly(bench: Bench,
             await process.communicate()
     again = await bench.sync_report(name, 0)
     assert again["closed_phantom"] == []
+
+
+@BOTH
+async def test_the_stream_tells_of_a_close_long_before_the_next_audit(bench: Bench, venue: str) -> None:
+    name = bench.account("main", venue, "protect")
+    bench.sync["audit_interval_s"] = "3600"
+    bench.world.open_position(name, "ETHUSDT", "long", "2")
+    process = await bench.start("run")
+    try:
+        await until(bench, lambda: '"streams":"up"' in str(bench.rows("account_state")))
+        bench.world.open_position(name, "BTCUSDT", "short", "0.01")
+        await until(bench, lambda: len(statuses(bench)) == 2)
+        bench.world.close_position(name, "ETHUSDT", "long")
+        await until(bench, lambda: sorted(statuses(bench)) == ["active", "closed"])
+        bench.world.set_price("BTCUSDT", "59000")
+        bench.world.close_position(name, "BTCUSDT", "short")
+        await until(bench, lambda: statuses(bench) == ["closed", "closed"])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0
 
 
 @BOTH

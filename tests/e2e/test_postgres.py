@@ -7,7 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-
 from tests.support.bench import Bench, open_bench
 from tests.support.postgres import PostgresServer
 

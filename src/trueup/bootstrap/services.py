@@ -65,6 +65,7 @@ class _Services:
                 program.store,
                 program.clock,
                 program.holder,
+                open_feed=program.open_feed,
             )
             seconds = program.timing.audit_interval_s
             names = ", ".join(program.runners)

@@ -44,6 +44,7 @@ async def _status(
         identity=pin.fingerprint if pin is not None else None,
         audit_interval_s=settings.sync.audit_interval_s,
         effective_interval_s=settings.sync.audit_interval_s,
+        streams=last.streams if last is not None and owner is not None else "none",
         clock_skew_ms=last.clock_skew_ms if last is not None else None,
         positions=len(rows),
         exposure=_exposure(rows),

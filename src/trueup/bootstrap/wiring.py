@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from trueup.bootstrap.clock import SystemClock
 from trueup.core.cases import AdoptionPolicy, Policy
@@ -20,7 +20,7 @@ from trueup.store import open_store
 
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, Settings
-    from trueup.ports import Clock, Store, Venue
+    from trueup.ports import Clock, Feed, Store, Venue
     from trueup.venues.limits import Limits
     from trueup.venues.markets import Markets
 
@@ -39,6 +39,11 @@ class Program:
     manager: PositionManager
     timing: Timing
     holder: str
+    opener: VenueOpener
+
+    def open_feed(self, account: str) -> Feed | None:
+        """The account's private stream, not started."""
+        return self.opener.feed(self.settings.account(account), self.venues[account])
 
 
 def account_plan(settings: Settings, account: AccountSettings) -> AccountPlan:
@@ -88,7 +93,7 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
     names = settings.account_names if accounts is None else tuple(accounts)
     clock, timing, holder = SystemClock(), timing_of(settings), _holder()
     async with AsyncExitStack() as stack:
-        opener = _Opener(settings, clock)
+        opener = VenueOpener(settings, clock)
         venues = {name: opener.open(settings.account(name)) for name in names}
         for venue in venues.values():
             stack.push_async_callback(venue.aclose)
@@ -109,10 +114,11 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
             manager=manager,
             timing=timing,
             holder=holder,
+            opener=opener,
         )
 
 
-class _Opener:
+class VenueOpener:
     """Opens venues: accounts of one venue share its market list, accounts behind one way out share what it is told to wait."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -141,4 +147,22 @@ class _Opener:
             clock=self._clock,
             markets=self._markets.setdefault(place, Markets(account.venue, self._clock)),
             limits=self._limits.setdefault((*place, proxy), Limits(self._clock)),
+        )
+
+    def feed(self, account: AccountSettings, venue: Venue) -> Feed:
+        """The account's private stream over its adapter; it connects when it is started."""
+        import random
+
+        from trueup.venues.stream import open_stream
+        from trueup.venues.stream.adapter import Adapter
+
+        secret = self._settings.secret
+        return open_stream(
+            cast("Adapter", venue),
+            api_key=secret(account.name, "api_key").reveal(),
+            api_secret=secret(account.name, "api_secret").reveal(),
+            clock=self._clock,
+            chance=random.Random(),  # noqa: S311 - spreads reconnections, guards nothing
+            ws_url=account.ws_url,
+            proxy=secret(account.name, "proxy").reveal() if account.proxy is not None else None,
         )

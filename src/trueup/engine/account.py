@@ -23,7 +23,7 @@ from trueup.core.situation import Situation
 from trueup.engine.histories import Histories
 from trueup.engine.view import Scope, Union, unite
 from trueup.model.changes import ChangeSet, Committed, RecordedOrder
-from trueup.model.errors import AccountMismatch, Conflict, Unobserved
+from trueup.model.errors import AccountMismatch, ClockSkewed, Conflict, Unobserved
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, Mark, MarkKind
 from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
@@ -42,6 +42,8 @@ _log = structlog.get_logger("trueup.engine")
 
 _LOOKS = 4
 """How often a look is taken again at once because something moved under it."""
+
+_MEASURE_EVERY_S = 300.0
 
 
 class LookOptions(Value, frozen=True, kw_only=True):
@@ -97,7 +99,8 @@ class AccountReconciler:
         self._store = store
         self._clock = clock
         self._scope: Scope | None = None
-        self._identified = False
+        self._reading: ClockReading | None = None
+        self._measured_at_s = 0.0
         self._dry_marks: list[Mark] = []
 
     async def look(self, owner: Owner, options: LookOptions) -> Look:
@@ -112,7 +115,7 @@ class AccountReconciler:
         catalog = await self.venue.catalog()
         if self._scope is None:
             self._scope = Scope.of(self.plan.name, self.plan.symbols, self.plan.ignore_symbols, catalog)
-        reading = await self.venue.clock()
+        reading = await self._measured()
         await self._check_identity(owner, options)
         why = ""
         for attempt in range(_LOOKS):
@@ -121,6 +124,9 @@ class AccountReconciler:
             except Conflict as conflict:
                 why = str(conflict)
                 continue
+            except ClockSkewed:
+                self._reading = None
+                raise
             if look is not None:
                 look.clock = reading
                 return look
@@ -128,6 +134,14 @@ class AccountReconciler:
         raise Unobserved(
             f"account {self.plan.name}", f"the book or the venue changed under each of {_LOOKS} looks: {why}"
         )
+
+    async def _measured(self) -> ClockReading:
+        """The clocks' difference, measured anew once it is old or the venue refused a timestamp."""
+        now = self._clock.monotonic_s()
+        if self._reading is None or now - self._measured_at_s >= _MEASURE_EVERY_S:
+            self._reading = await self.venue.clock()
+            self._measured_at_s = now
+        return self._reading
 
     async def _check_identity(self, owner: Owner, options: LookOptions) -> None:
         identity = await self.venue.identity()

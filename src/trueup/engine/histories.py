@@ -11,7 +11,7 @@ import msgspec
 
 from trueup.core.cases import Case, History, NeedsHistory, Verdict
 from trueup.core.decide import decide_key
-from trueup.model.errors import Rejected, Unobserved
+from trueup.model.errors import AuthenticationRefused, Rejected, Unobserved
 from trueup.model.observations import FillHistory, SecondSurface, SurfaceVerdict
 from trueup.model.positions import PositionKey
 from trueup.ports import Venue
@@ -56,7 +56,7 @@ class Histories:
                 fills = await self._read_fills(case.key.symbol, needs.since_ms, history.fills)
                 history = msgspec.structs.replace(history, fills=fills)
             return await self._with_records(case, history, needs)
-        except (Unobserved, Rejected) as error:
+        except (Unobserved, Rejected, AuthenticationRefused) as error:
             return msgspec.structs.replace(case, history=msgspec.structs.replace(history, failed=str(error)))
 
     async def _with_records(self, case: Case, history: History, needs: NeedsHistory) -> Case:

@@ -37,7 +37,12 @@ class Timing(Value, frozen=True, kw_only=True):
 
     Attributes:
         audit_interval_s: Between two audits of an account.
+        orders_every: The order lists are read at every n-th audit while the stream is up.
         lease_s: How long an owner that stopped renewing keeps others out.
+        cleanup_window_s, cleanup_pattern: So many failed cleanups within so long are a finding of their own.
+        settle_s: After a stream message, how long its companions are waited for.
+        look_spacing_s: Between the looks that stream messages ask for.
+        orders_spacing_s: Between readings of the order lists that stream messages ask for.
     """
 
     audit_interval_s: float
@@ -45,3 +50,6 @@ class Timing(Value, frozen=True, kw_only=True):
     lease_s: float = 12.0
     cleanup_window_s: float = 600.0
     cleanup_pattern: int = 5
+    settle_s: float = 0.05
+    look_spacing_s: float = 0.5
+    orders_spacing_s: float = 10.0

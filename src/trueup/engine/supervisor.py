@@ -1,7 +1,7 @@
 """The daemon's loops: per account, hold the lease, audit, carry effects out, serve requests; none stops another.
 
 1. An account's failure is logged, shown by `status` and tried again; it ends neither its own loop nor another's.
-2. Between audits, effects that are due are carried out and other commands' requests are served.
+2. A stream's message says "look again": it costs a look, never decides by itself. A lost one costs latency, never truth.
 3. A stop is clean at any instant: what was committed stands, what was not is decided again at the next start.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.engine.attention import Attention
 from trueup.engine.lease import holding
 from trueup.engine.manager import PositionManager
 from trueup.engine.runner import Runner
@@ -22,7 +23,7 @@ from trueup.model.errors import NotOwner, StoreUnavailable, TrueupError
 if TYPE_CHECKING:
     from trueup.engine.settings import Timing
     from trueup.model.reports import AccountReport
-    from trueup.ports import Clock, Owner, Store
+    from trueup.ports import Clock, Feed, Owner, Store
 
 __all__ = ["Supervisor"]
 
@@ -44,6 +45,7 @@ class Supervisor:
         clock: Clock,
         holder: str,
         *,
+        open_feed: Callable[[str], Feed | None] = lambda _: None,
         on_report: Callable[[AccountReport], None] = lambda _: None,
     ) -> None:
         self._manager = manager
@@ -52,6 +54,7 @@ class Supervisor:
         self._store = store
         self._clock = clock
         self._holder = holder
+        self._open_feed = open_feed
         self._on_report = on_report
 
     async def run(self) -> None:
@@ -80,18 +83,28 @@ class Supervisor:
             await self._clock.sleep(_RETRY_S)
 
     async def _work(self, runner: Runner, owner: Owner) -> None:
-        next_audit = self._clock.monotonic_s()
-        while True:
-            if self._clock.monotonic_s() >= next_audit:
-                next_audit = self._clock.monotonic_s() + self._timing.audit_interval_s
-                await self._audit(runner, owner)
-            for request in await self._store.take_requests(owner):
-                await runner.serve(owner, request)
-                await self._manager.reload(runner.account)
-            await self._clock.sleep(min(_TICK_S, max(0.0, next_audit - self._clock.monotonic_s())))
+        """Audits at their times, looks that the stream asks for, and other commands' requests, until something fails."""
+        async with Attention(self._open_feed(runner.account), self._clock, self._timing) as attention:
+            audits = 0
+            next_audit = self._clock.monotonic_s()
+            while True:
+                runner.work.streams = attention.words
+                due = self._clock.monotonic_s() >= next_audit
+                if due:
+                    next_audit = self._clock.monotonic_s() + self._timing.audit_interval_s
+                if due or attention.wants_look():
+                    nth = due and audits % self._timing.orders_every == 0
+                    orders = nth or not attention.is_up or attention.wants_orders()
+                    attention.looking(orders=orders)
+                    await self._audit(runner, owner, orders=orders)
+                    audits += due
+                for request in await self._store.take_requests(owner):
+                    await runner.serve(owner, request)
+                    await self._manager.reload(runner.account)
+                await attention.wait(min(_TICK_S, max(0.0, next_audit - self._clock.monotonic_s())))
 
-    async def _audit(self, runner: Runner, owner: Owner) -> None:
-        options = PassOptions(confirm=False, announce=False, due_effects_only=True)
+    async def _audit(self, runner: Runner, owner: Owner, *, orders: bool) -> None:
+        options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True)
         try:
             report = await runner.work.run_pass(owner, options, lambda _: None)
         except StoreUnavailable as error:
@@ -99,4 +112,4 @@ class Supervisor:
             return
         self._on_report(report)
         await self._manager.reload(runner.account)
-        _log.info("account.audited", account=runner.account, observed=report.observed, drift=report.has_drift)
+        _log.info("account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)

@@ -65,6 +65,7 @@ class LastLook(Value, frozen=True, kw_only=True):
     orphans: int = 0
     unprotected: int = 0
     drift: tuple[str, ...] = ()
+    streams: str = "none"
 
 
 @dataclass
@@ -100,6 +101,7 @@ class AccountWork:
         self._reconciler = AccountReconciler(plan, venue, store, clock)
         self._effects = EffectsWorker(plan, timing, venue, store, clock)
         self._last: LastLook | None = None
+        self.streams = "none"
 
     async def run_pass(self, owner: Owner, options: PassOptions, progress: Callable[[str], None]) -> AccountReport:
         """One complete pass.
@@ -224,6 +226,7 @@ class AccountWork:
             orphans=len(report.protection.orphans),
             unprotected=len(report.protection.unprotected),
             drift=tuple(_drift(report)),
+            streams=self.streams,
         )
         await self._store.set_account_state(self.plan.name, to_json(self._last), now)
 
