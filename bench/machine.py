@@ -1,0 +1,35 @@
+"""The machine that the figures are of."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_STATM = Path("/proc/self/statm")
+_MIB = 1024 * 1024
+
+
+def machine() -> str:
+    """Processor, cores and interpreter in one line."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}"
+
+
+def _processor() -> str:
+    if _CPUINFO.exists():
+        for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
+
+
+def resident_mib() -> float:
+    """Resident memory of this process, in MiB."""
+    if _STATM.exists():
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / _MIB
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / _MIB if platform.system() == "Darwin" else peak / 1024
