@@ -11,7 +11,18 @@ from decimal import Decimal
 import pytest
 
 from tests.contract.store.backends import Backend, SqlBackend
-from tests.contract.store.values import LONG, changes, close, details, event, fetched, new_position, opened, update
+from tests.contract.store.values import (
+    LONG,
+    NOW_MS,
+    changes,
+    close,
+    details,
+    event,
+    fetched,
+    new_position,
+    opened,
+    update,
+)
 from trueup.model.errors import Conflict, InvariantBroken, NotOwner, TrueupError
 from trueup.model.orders import Side
 from trueup.model.positions import PositionKey
@@ -150,28 +161,22 @@ async def test_accounts_commit_beside_each_other(backend: Backend) -> None:
 
 
 async def test_a_follower_never_sees_a_higher_event_id_first(sql_backend: SqlBackend) -> None:
-    store, reader = await sql_backend.store(), await sql_backend.store()
-    owners = [await store.claim(f"account {nth}", "alpha", 60) for nth in range(4)]
-    writing = True
-
-    async def write(owner: Owner) -> None:
-        for _ in range(25):
-            await store.commit(owner, changes(account=owner.account, events=(event(account=owner.account),)))
-
-    async def follow() -> list[int]:
-        seen: list[int] = []
-        while True:
-            last_look = not writing
-            seen += [entry.event_id for entry in await reader.events(after_id=seen[-1] if seen else 0)]
-            if last_look:
-                return seen
-
-    following = asyncio.create_task(follow())
-    await asyncio.gather(*(write(owner) for owner in owners))
-    writing = False
-    seen = await following
-    assert len(seen) == 100
-    assert seen == [entry.event_id for entry in await store.events()]
+    """While an event's id is given but not committed, no other transaction commits a higher one."""
+    store = await sql_backend.store()
+    owner = await store.claim("main", "alpha", 60)
+    database = Database(locate(sql_backend.url))
+    try:
+        async with database.write("another account's commit in flight") as connection:
+            row = (NOW_MS, "POSITION_VERIFIED", "info", "other", None, None, "{}")
+            (lower,) = await statements_for(database.dialect).event.run(connection, [row])
+            committing = asyncio.create_task(store.commit(owner, changes(events=(event(),))))
+            done, _ = await asyncio.wait([committing], timeout=0.3)
+            assert not done
+            assert await store.events() == []
+        (higher,) = (await committing).event_ids
+    finally:
+        await database.dispose()
+    assert [entry.event_id for entry in await store.events()] == [lower, higher]
 
 
 async def test_a_cancelled_commit_is_whole_or_nothing(sql_backend: SqlBackend) -> None:
@@ -192,7 +197,7 @@ async def test_a_cancelled_commit_is_whole_or_nothing(sql_backend: SqlBackend) -
 
 WRITER = """
 import asyncio, sys
-from tests.contract.store.values import LONG, changes, close, effect, event, fetched, new_position, order, trade
+from tests.contract.store.values import LONG, NOW_MS, changes, close, effect, event, fetched, new_position, order, trade
 from trueup.store import open_store
 
 async def main(url):
