@@ -26,7 +26,10 @@ _TWO_COLUMNS_FROM = 100
 _BOTTOM_WANTED = 9
 _BOTTOM_LEAST = 3
 _FEW = 3
+_KEYS_SHOWN = 40
+"""Characters of key and secret together that a row has room for; longer ones are said at the start."""
 _NARROW = 100
+_NAME = 12
 _ERRORS_FROM = 400
 Cell = str | Text
 
@@ -64,6 +67,7 @@ class _Section:
                 no_wrap=True,
                 overflow="ellipsis",
                 ratio=1 if column.grows else None,
+                min_width=_NAME if index == 0 and len(self.columns) > _FEW else None,
             )
         hidden = len(self.rows) - self.shown
         rows = self.rows[: self.shown - 1] if hidden > 0 else self.rows
@@ -201,7 +205,7 @@ def _price_lines(prices: Sequence[PriceRow], width: int, ascii_only: bool) -> li
 
 
 def _accounts(shot: Snapshot) -> _Section:
-    columns = (
+    columns: tuple[_Column, ...] = (
         _Column("ACCOUNT"),
         _Column("VENUE"),
         _Column("MODE", drop=70),
@@ -211,10 +215,12 @@ def _accounts(shot: Snapshot) -> _Section:
         _Column("ORDERS", right=True, drop=90),
         _Column("STREAMS", right=True, drop=100),
         _Column("REQUESTS", right=True),
-        _Column("KEY", drop=140),
-        _Column("SECRET", drop=140, grows=True),
     )
     rows: list[Sequence[Cell]] = [_account_cells(row) for row in shot.accounts]
+    if all(len(row.spec.api_key + row.spec.api_secret) <= _KEYS_SHOWN for row in shot.accounts):
+        columns += (_Column("KEY", drop=140), _Column("SECRET", drop=140, grows=True))
+        keys = [(row.spec.api_key, row.spec.api_secret) for row in shot.accounts]
+        rows = [(*row, *(Text(key, style="dim") for key in pair)) for row, pair in zip(rows, keys, strict=True)]
     more = shot.accounts_total - len(shot.accounts)
     if more:
         rows.append((Text(f"and {more:,} more", style="dim"), *("" for _ in columns[1:])))
@@ -239,8 +245,6 @@ def _account_cells(row: AccountRow) -> Sequence[Cell]:
         str(row.orders),
         str(row.streams),
         f"{row.requests:,}",
-        Text(row.spec.api_key, style="dim"),
-        Text(row.spec.api_secret, style="dim"),
     )
 
 
