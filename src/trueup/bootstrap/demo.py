@@ -6,8 +6,11 @@ what it tells is true, and ends the demo with an error if it is not.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -116,7 +119,10 @@ async def run_demo(*, keep: bool, say: Say) -> None:
         await _tell(folder, say)
     finally:
         if keep:
-            say(f"\nkept: {folder / 'trueup-demo.db'}, the demo's book (any SQLite browser opens it)")
+            say(
+                f"\nKept in {folder}: the configuration and the book. The simulated venues are gone, the book still answers:"
+            )
+            say(f"   trueup positions --status all --config {folder / 'trueup.toml'}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -126,7 +132,7 @@ async def _tell(folder: Path, say: Say) -> None:
     async with VenueServer(world) as server:
         settings = _settings(folder, world, server)
         say("Two simulated exchanges answer on loopback, in the wire formats of Binance USDⓈ-M and Bybit v5.")
-        say(f"They are read through unmodified ccxt; the book is {folder / 'trueup-demo.db'} (SQLite).\n")
+        say(f"They are read through unmodified ccxt; the book is {folder / 'trueup-demo.db'} (SQLite).")
         async with open_program(settings) as program:
             stops = _open_positions(world, say)
             await _adopt(program, say)
@@ -139,7 +145,7 @@ async def _tell(folder: Path, say: Say) -> None:
             for position in closed:
                 _explain(await explain_position(program.store, position.position_id), say)
     say("\nThat was a whole life: opened, adopted, closed elsewhere, detected, booked from the venue's own fills,")
-    say("forgotten by memory, its stop cancelled, explained. Next: trueup init, then trueup sync --dry-run.")
+    say("forgotten by memory, its stop cancelled, explained. Your own account, reading only: trueup init")
 
 
 def _settings(folder: Path, world: World, server: VenueServer) -> Settings:
@@ -149,7 +155,9 @@ def _settings(folder: Path, world: World, server: VenueServer) -> Settings:
         environ[f"DEMO_{actor.variable}_KEY"] = account.api_key
         environ[f"DEMO_{actor.variable}_SECRET"] = account.api_secret
     text = _CONFIG.format(rest=server.rest_url, streams=server.ws_url)
-    return parse_settings(text, path=folder / "trueup.toml", environ=environ)
+    path = folder / "trueup.toml"
+    path.write_text(text.lstrip(), encoding="utf-8")
+    return parse_settings(text, path=path, environ=environ)
 
 
 def _open_positions(world: World, say: Say) -> dict[str, int]:
@@ -193,13 +201,27 @@ async def _outage(program: Program, server: VenueServer, say: Say) -> None:
     before = await program.store.positions(status="all")
     half = server.front.faults.add(Fault(FaultKind.TRUNCATED, path="*position*"))
     for name, runner in program.runners.items():
-        report = (await runner.act(Act(kind="sync"), lambda _: None)).report
+        with _told_here():
+            report = (await runner.act(Act(kind="sync"), lambda _: None)).report
         _expect(report is not None and report.exit_code == 4, f"{name} is unobserved")
         if report is not None:
-            say(f"   {name:<13} unobserved (exit 4): {report.error}")
+            say(f"   {name:<13} not observed (exit 4): {report.error}")
     server.front.faults.remove(half.fault_id)
     _expect(await program.store.positions(status="all") == before, "the book is what it was")
     say("   nothing was closed, nothing was changed: an outage is not an empty account")
+
+
+@contextmanager
+def _told_here() -> Iterator[None]:
+    """Keeps back the warning that a pass logs of what the story tells itself; `--verbose` shows it all the same."""
+    log = logging.getLogger("trueup.engine")
+    before = log.level
+    if not log.isEnabledFor(logging.INFO):
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _close_behind_the_bot(world: World, say: Say) -> None:
@@ -242,7 +264,7 @@ def _tell_close(position: Position, report: AccountReport, say: Say) -> None:
     if details is None:
         return
     fees = ", ".join(f"{decimal_text(fee.amount)} {fee.asset}" for fee in details.fees)
-    say(f"   {report.account:<13} closed {_line(position)}")
+    say(f"   {report.account:<13} closed {_line(position)}; position {position.position_id} of the book")
     say(f"   {'':<13} exit {details.exit_price}, gross PnL {details.realized_pnl} {details.settle_asset}, fees {fees},")
     say(
         f"   {'':<13} net {details.net_pnl} {details.settle_asset}; reason {details.exit_reason}, evidence {details.evidence}"

@@ -19,7 +19,9 @@ _SKEW_WARNING_MS = 1_000
 
 async def examine(settings: Settings) -> tuple[Check, ...]:
     """All checks; what cannot be reached is a check that failed, never an exception."""
-    checks = [Check(scope="configuration", name="file", level="ok", detail=f"{len(settings.accounts)} accounts")]
+    accounts = len(settings.accounts)
+    found = f"{settings.path}: {accounts} account{'' if accounts == 1 else 's'}"
+    checks = [Check(scope="configuration", name="file", level="ok", detail=found)]
     checks += [check async for check in _store(settings)]
     for account in settings.accounts:
         checks += [check async for check in _account(settings, account)]
@@ -74,7 +76,7 @@ async def _catalog(scope: str, account: AccountSettings, venue: Venue) -> AsyncI
 async def _positions(scope: str, account: AccountSettings, venue: Venue) -> AsyncIterator[Check]:
     view = await venue.positions()
     orders = await venue.open_orders()
-    detail = f"{len(view.reports)} open positions, {len(orders.orders)} open orders ({', '.join(view.covered)})"
+    detail = f"open positions {len(view.reports)}, open orders {len(orders.orders)} ({', '.join(view.covered)})"
     yield Check(scope=scope, name="reading", level="ok", detail=detail)
     for row in (*view.quarantined, *orders.quarantined):
         yield Check(scope=scope, name="quarantined row", level="warning", detail=f"{row.symbol}: {row.problem}")
@@ -110,8 +112,10 @@ async def _permissions(scope: str, account: AccountSettings, venue: Venue) -> As
             detail=f"{facts.weight_used} of {facts.weight_limit} used",
             mend="raise audit_interval_s, or move accounts behind another IP with proxy" if tight else None,
         )
+    for warning in facts.warnings:
+        yield Check(scope=scope, name="account", level="warning", detail=warning)
     for note in facts.notes:
-        yield Check(scope=scope, name="note", level="warning", detail=note)
+        yield Check(scope=scope, name="note", level="ok", detail=note)
 
 
 def _withdrawal(scope: str, facts: AccountFacts) -> Check:

@@ -10,28 +10,31 @@ from trueup.ports import Store, StoredObservation
 __all__ = ["explain_position"]
 
 _WORDS = {
-    EventType.MISSING_POSITION_ADDED: "The venue held it and the book did not: added to the book. {why}",
+    EventType.MISSING_POSITION_ADDED: "The venue held it and the book did not: added to the book ({why}).",
     EventType.POSITION_VERIFIED: "Book and venue agree: {quantity} at {entry_price}.",
-    EventType.QUANTITY_MISMATCH_DETECTED: "The quantity changed on the venue: {previous_quantity} → {quantity}. {why}",
-    EventType.ENTRY_PRICE_CORRECTED: "The entry price was corrected: {previous_entry_price} → {entry_price}. {why}",
-    EventType.POSITION_SUSPECTED: "A complete view did not confirm it; nothing was closed. {reason}",
+    EventType.QUANTITY_MISMATCH_DETECTED: "The quantity changed on the venue: {previous_quantity} → {quantity} ({why}).",
+    EventType.ENTRY_PRICE_CORRECTED: "The entry price was corrected: {previous_entry_price} → {entry_price} ({why}).",
+    EventType.POSITION_SUSPECTED: "A complete view did not confirm it; nothing was closed ({reason}).",
     EventType.SUSPICION_CLEARED: "It was seen again: the suspicion is over.",
     EventType.PHANTOM_POSITION_DETECTED: "A complete view of the venue no longer shows it.",
     EventType.PHANTOM_POSITION_CLOSED: "The row was closed, because the venue does not hold it any more.",
     EventType.POSITION_CLOSED: (
-        "Closed at {exit_price} ({exit_reason}), gross PnL {realized_pnl} {settle_asset}, proven by {evidence}: {why}."
+        "Closed at {exit_price} ({exit_reason}), gross PnL {realized_pnl} {settle_asset}; evidence {evidence}: {why}."
     ),
-    EventType.CLOSED_ON_ABSENCE: "No fill proves this close: absence was confirmed by time and by a second surface. {why}",
+    EventType.CLOSED_ON_ABSENCE: "No fill proves this close: absence was confirmed by time, or accepted by a person ({why}).",
     EventType.CLOSE_AMENDED: "Better evidence came later: the close was amended.",
     EventType.TRAILING_STOP_REMOVED: "Its trailing stop is followed no more.",
     EventType.ORPHANED_SL_CLEANED: "Its order {order_id} ({order_type}) is gone from the venue.",
-    EventType.ORPHANED_SL_KEPT: "Order {order_id} was left alone. {why}",
-    EventType.CLEANUP_FAILED: "Order {order_id} could not be cancelled yet; it will be tried again. {problem}",
+    EventType.ORPHANED_SL_KEPT: "Order {order_id} was left alone: {why}.",
+    EventType.CLEANUP_FAILED: "Order {order_id} could not be cancelled yet; it will be tried again ({problem}).",
     EventType.EFFECT_ESCALATED: "The cancel of order {order_id} used up a pass's attempts; later passes go on trying.",
     EventType.HOLD_RAISED: "Waits for a person ({kind}): {summary}",
-    EventType.HOLD_APPROVED: "A person approved hold {hold_id}.",
+    EventType.HOLD_APPROVED: "Hold {hold_id} was approved by a person and carried out.",
     EventType.HOLD_REJECTED: "A person rejected hold {hold_id}.",
     EventType.HOLD_WITHDRAWN: "Hold {hold_id} is withdrawn: nothing supports it any more.",
+    EventType.CLOSE_REQUESTED: "A close at market was asked for. {note}",
+    EventType.CLOSE_SENT: "The close at market: {outcome}.",
+    EventType.CLOSE_FAILED: "The close at market is not carried out yet: {outcome}.",
     EventType.POSITION_UNPROTECTED: "It is open and has no live stop for its full quantity.",
 }
 

@@ -191,7 +191,10 @@ class Identity(Value, frozen=True, kw_only=True):
 
 
 class AccountFacts(Value, frozen=True, kw_only=True):
-    """What `doctor` shows of a key and an account; None where the venue does not say."""
+    """What `doctor` shows of a key and an account; None where the venue does not say.
+
+    `notes` say how to read the rest; `warnings` want somebody to act.
+    """
 
     hedge_mode: bool | None = None
     can_trade: bool | None = None
@@ -201,3 +204,4 @@ class AccountFacts(Value, frozen=True, kw_only=True):
     weight_used: int | None = None
     weight_limit: int | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

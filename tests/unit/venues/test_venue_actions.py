@@ -246,7 +246,7 @@ async def test_bybit_facts(
     assert (facts.read_only, facts.can_withdraw, facts.can_trade) == (bool(read_only), withdraws, not read_only)
     assert facts.portfolio_margin
     assert facts.hedge_mode
-    assert any("classic" in note for note in facts.notes)
+    assert any("classic" in warning for warning in facts.warnings)
 
 
 async def test_binance_second_surface(binance: BinanceVenue, server: Loopback) -> None:

@@ -314,9 +314,7 @@ class BybitVenue(VenueBase):
         read_only = exact("bybit query-api", flag, key.read_only, "readOnly")
         rights = key.permissions
         contracts = {*rights.get("ContractTrade", ()), *rights.get("Derivatives", ())}
-        notes = ["the position mode is that of BTCUSDT: Bybit keeps one per coin or symbol"]
-        if info.unified_margin_status in _CLASSIC:
-            notes.append("a classic account: only unified trading accounts are supported")
+        classic = info.unified_margin_status in _CLASSIC
         left = self.client.limits.endpoint_left.values()
         tightest = min(left, key=lambda reading: reading[0] - reading[1], default=None)
         return AccountFacts(
@@ -327,7 +325,8 @@ class BybitVenue(VenueBase):
             portfolio_margin=None if info.margin_mode is None else info.margin_mode == "PORTFOLIO_MARGIN",
             weight_used=None if tightest is None else tightest[1] - tightest[0],
             weight_limit=None if tightest is None else tightest[1],
-            notes=tuple(notes),
+            notes=("the position mode is that of BTCUSDT: Bybit keeps one per coin or symbol",),
+            warnings=("a classic account: only unified trading accounts are supported",) if classic else (),
         )
 
     async def _hedge_mode(self) -> bool | None:
