@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tests.support.bench import VENUES, Bench
-
 from trueup.bootstrap.clock import SystemClock
 from trueup.model.orders import Fill
 from trueup.model.stream import StreamDown, StreamFill, StreamOrder, StreamPosition, StreamUp
@@ -30,6 +30,13 @@ FAST = StreamTimings(
     backoff_most_s=0.3,
     steady_after_s=5.0,
 )
+
+
+def timed(**seconds: float) -> StreamTimings:
+    """`FAST`, with these."""
+    return dataclasses.replace(FAST, **seconds)
+
+
 BTC = "BTC/USDT:USDT"
 BOTH = ("binanceusdm", "bybit")
 
@@ -91,6 +98,13 @@ class Watched:
         last_ms = max(fill.at_ms for fill in fills)
         told = [position for position in self.positions(since) if (position.at_ms or 0) >= last_ms]
         return fills if told else None
+
+
+async def eventually(holds: Callable[[], Any], within_s: float = 20.0) -> None:
+    """For what no event tells."""
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 @dataclass

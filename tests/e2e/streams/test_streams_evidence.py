@@ -8,8 +8,8 @@ from itertools import groupby
 import msgspec
 import pytest
 from stream_bench import BOTH, BTC, watch_stream
-from tests.support.bench import Bench
 
+from tests.support.bench import Bench
 from trueup.model.orders import FillKind, OrderKind, OrderList, OrderSide, OrderStatus, Side
 from trueup.model.stream import StreamAccount, StreamFill, StreamFunding, StreamUnreadable, StreamUp
 from trueup.sim.world.requests import OrderRequest

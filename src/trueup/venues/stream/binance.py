@@ -1,7 +1,8 @@
 """Binance's user stream: a listen key, a socket that bears it, and the key kept alive.
 
-1. The stream is confirmed once the venue says, after the socket was opened, that the key is the account's live one: a
-   dead key gives a socket that opens and says nothing. A key that was just made needs no such question.
+1. The stream is confirmed once the socket has answered a ping and the venue says, after it was opened, that the key is
+   the account's live one: a dead key gives a socket that opens and says nothing. A key that was just made needs no such
+   question.
 2. One request for each connection: a key that was used before is confirmed, and a new one is asked for only when it is
    gone.
 3. `listenKeyExpired` ends the connection, which the venue leaves open and silent.
@@ -12,8 +13,6 @@ Source: developers.binance.com, USDⓈ-M Futures, "User Data Streams"; docs of `
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import msgspec
 
@@ -62,22 +61,25 @@ class BinanceUserStream:
         await self._listed.catalog()
         key = self._key
         if key is not None:
-            socket = await self._listening(connect, key)
+            session = await self._listening(connect, key)
             if await self.is_live(key):
-                return _UserSession(self, socket, key, self._listed, self._clock, self._timings)
+                return session
             self.gone(key)
-            await socket.close()
-        key = await self._make_key()
-        socket = await self._listening(connect, key)
-        return _UserSession(self, socket, key, self._listed, self._clock, self._timings)
+            await session.socket.close()
+        return await self._listening(connect, await self._make_key())
 
     def gone(self, key: str) -> None:
         """This key lives no longer; another one, made since, is not meant."""
         if self._key == key:
             self._key = None
 
-    async def _listening(self, connect: Connect, key: str) -> Socket:
-        return await connect(f"{self._base_url}/private/ws?listenKey={key}")
+    async def _listening(self, connect: Connect, key: str) -> _UserSession:
+        socket = await connect(f"{self._base_url}/private/ws?listenKey={key}")
+        session = _UserSession(self, socket, key, self._listed, self._clock, self._timings)
+        await session.ping()
+        while not (taken := await session.take(await socket.receive())).pong:
+            session.first.extend(taken.events)
+        return session
 
     async def _make_key(self) -> str:
         source = "binance listen key"
@@ -117,7 +119,7 @@ class _UserSession:
         timings: StreamTimings,
     ) -> None:
         self.socket = socket
-        self.first: Sequence[StreamEvent] = ()
+        self.first: list[StreamEvent] = []
         self._stream, self._key, self._listed = stream, key, listed
         self._clock, self._timings = clock, timings
         self._scrub = Scrubber((key,))

@@ -107,7 +107,7 @@ def _position(change: PositionChange, told_ms: int) -> StreamPosition:
         entry_price=None if report is None else report.entry_price,
         at_ms=change.at_ms,
         told_ms=told_ms,
-        sequence=change.sequence,
+        sequence=None if change.sequence is None or change.sequence < 0 else change.sequence,
         report=report,
     )
 
