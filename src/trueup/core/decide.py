@@ -298,7 +298,7 @@ def _reaches_further(case: Case) -> bool:
 
 
 def _further(case: Case, why: str) -> NeedsHistory:
-    """Doubles the span: years take a handful of rounds, each of which reads all of it again."""
+    """Doubles the span: years take a handful of rounds."""
     fills = case.history.fills if case.history is not None else None
     span = fills.until_ms - fills.since_ms if fills is not None else 0
     return NeedsHistory(since_ms=max(0, _since(case) - max(_STEP_MS, span)), why=why)

@@ -3,20 +3,25 @@
 1. A view counts once: the same `as_of_ms` again adds nothing.
 2. Another detail (another quantity, say) is another difference: its count starts again.
 3. Times are venue times of views, never our clock.
+4. Where the book may not be written, a finding stands until somebody mends it: its mark keeps that it was told.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from trueup.core.cases import Case
 from trueup.model.holds import Mark, MarkKind
 
-__all__ = ["is_confirmed", "sighting", "still_to_wait"]
+__all__ = ["is_confirmed", "sighting", "still_to_wait", "told"]
+
+_TOLD = " (told)"
 
 
 def sighting(case: Case, kind: MarkKind, detail: str, *, counts: bool) -> Mark:
     """The key's mark with this view added; `counts` False keeps the count (something could not be read)."""
     mark = case.mark
-    if mark is None or mark.kind is not kind or mark.detail != detail:
+    if mark is None or mark.kind is not kind or mark.detail.removesuffix(_TOLD) != detail:
         return Mark(
             key=case.key,
             kind=kind,
@@ -33,8 +38,14 @@ def sighting(case: Case, kind: MarkKind, detail: str, *, counts: bool) -> Mark:
         first_at_ms=mark.first_at_ms if mark.count else case.as_of_ms,
         last_as_of_ms=case.as_of_ms,
         count=mark.count + 1,
-        detail=detail,
+        detail=mark.detail,
     )
+
+
+def told(mark: Mark) -> tuple[Mark, bool]:
+    """The mark of a finding that was told, and whether it is told for the first time."""
+    new = not mark.detail.endswith(_TOLD)
+    return msgspec.structs.replace(mark, detail=mark.detail + _TOLD) if new else mark, new
 
 
 def is_confirmed(case: Case, mark: Mark) -> bool:

@@ -51,7 +51,7 @@ def with_report(row: Position, report: PositionReport) -> Position:
         quantity=report.quantity,
         contract_size=report.contract_size,
         entry_price=report.entry_price if report.entry_price is not None else row.entry_price,
-        current_price=report.mark_price,
+        current_price=report.mark_price if report.mark_price is not None else row.current_price,
         leverage=report.leverage if report.leverage is not None else row.leverage,
         suspected_since_ms=None,
     )

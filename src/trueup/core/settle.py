@@ -2,9 +2,11 @@
 
 1. What absence alone would close is held for a person where it is many: more than the allowed share of the account's positions
    within the window, or all of an account that had two or more. Closes that fills prove go through beside it.
-2. A hold that was rejected is not raised again until its positions are seen or its evidence changes.
-3. An account whose book may not be written (observe mode, dry run, paused) gets the same lists and no row changes.
-4. Every change of a row has its event, and the case that it was decided on, in the same transaction.
+2. A hold that was rejected is not raised again until its positions are seen or its evidence changes; what it was about is not
+   closed on absence meanwhile.
+3. A hold ends when what it is about was decided or is seen again, never because a look could not tell.
+4. An account whose book may not be written (observe mode, dry run, paused) gets the same lists and no row changes.
+5. Every change of a row has its event, and the case that it was decided on, in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from trueup.core import narrate
+import msgspec
+
+from trueup.core import amounts, narrate
 from trueup.core.cases import (
     Adjust,
     Adopt,
@@ -29,6 +33,7 @@ from trueup.core.cases import (
     Verdict,
     Verified,
 )
+from trueup.core.marks import sighting, told
 from trueup.core.review import cancel_of
 from trueup.core.situation import Situation
 from trueup.model.changes import (
@@ -44,7 +49,7 @@ from trueup.model.effects import NewEffect
 from trueup.model.events import NewEvent
 from trueup.model.holds import Hold, HoldKind, HoldState, HoldUpdate, Mark, MarkKind, NewHold
 from trueup.model.observations import PositionReport, Quarantined
-from trueup.model.orders import OrderKind, OrderList, OrderStatus, Side
+from trueup.model.orders import OrderKind, OrderList, OrderRecord, OrderStatus, Side
 from trueup.model.positions import AccountMode, Amount, Evidence, Position, PositionKey
 from trueup.model.reports import QuantityChange
 from trueup.model.values import Value, to_json
@@ -125,9 +130,17 @@ class _Settler:
         self._in = situation
         self._out = Settlement()
         self._seen: set[tuple[str, Side]] = set()
+        self._carried_out: set[tuple[str, Side]] = set()
+        self._undecided: set[tuple[str, Side]] = set()
+        self._lifecycles: set[tuple[str, Side, str]] = set()
         self._tag = 0
 
     def run(self, decided: Sequence[tuple[Case, Verdict]]) -> Settlement:
+        self._lifecycles = {
+            _identity(case, verdict.lifecycle)
+            for case, verdict in decided
+            if isinstance(verdict, Close | Adjust | Adopt) and verdict.lifecycle is not None
+        }
         absences: list[tuple[Case, Close]] = []
         for case, verdict in decided:
             if case.report is not None:
@@ -137,7 +150,9 @@ class _Settler:
             else:
                 self._one(case, verdict)
         self._absences(absences)
-        self._review_holds({case.key for case, _ in decided})
+        looked = {case.key for case, _ in decided}
+        self._review_holds({(key.symbol, key.side) for key in looked})
+        self._review_marks(looked)
         return self._out
 
     def _one(self, case: Case, verdict: Verdict) -> None:
@@ -149,14 +164,17 @@ class _Settler:
             case Close():
                 self._closed(case, verdict)
             case Adopt():
-                self._adopt(case, verdict)
+                self._adopt(case, verdict, decided=verdict)
             case Reject():
                 self._rejected(case, verdict)
             case Suspect():
                 self._suspect(case, verdict)
             case LeaveYoung():
+                self._undecided.add(_spot(case))
                 self._out.suspected.append(verdict.row)
+                self._out.wait(verdict.wait_ms)
             case LookAgain():
+                self._undecided.add(_spot(case))
                 self._out.look_again.append(verdict.why)
                 if case.row is not None:
                     self._out.suspected.append(case.row)
@@ -171,12 +189,14 @@ class _Settler:
         row, report = verdict.row, verdict.report
         now = narrate.with_report(row, report)
         self._out.verified.append(now)
-        first = row.verified_as_of_ms is None
-        if case.mark is not None or row.suspected_since_ms is not None:
+        doubted = row.suspected_since_ms is not None and self._in.applies
+        if case.mark is not None and case.mark.kind is not MarkKind.MISSING:
+            doubted = True
+        if doubted:
             self._event(narrate.suspicion_cleared(row, self._in))
-            self._clear(case)
-        elif first:
+        elif row.verified_as_of_ms is None and self._in.applies:
             self._event(narrate.verified(row, report, self._in))
+        self._clear(case)
         if verdict.write and self._in.applies:
             self._out.updates.append(_refresh(case, row, report, settled=verdict.settled))
 
@@ -187,11 +207,12 @@ class _Settler:
             self._out.changed.append(QuantityChange(position=changed, previous_quantity=row.quantity))
         else:
             self._out.verified.append(changed)
-        self._first(
-            case, MarkKind.CHANGED, f"{report.quantity}@{report.entry_price}", narrate.adjusted(verdict, self._in)
-        )
+        event = narrate.adjusted(verdict, self._in)
         if not self._in.applies:
+            if self._is_new(case, MarkKind.CHANGED, f"{report.quantity}@{report.entry_price}"):
+                self._event(event)
             return
+        self._event(event)
         self._clear(case)
         lifecycle = verdict.lifecycle
         update = _refresh(case, row, report)
@@ -221,12 +242,14 @@ class _Settler:
         row = verdict.row
         closed = narrate.closed_position(row, verdict)
         self._out.closed.append(closed)
-        for event in narrate.closed(verdict, self._in):
-            self._first(case, MarkKind.GONE, "", event) if not self._in.applies else self._event(event)
+        announce = self._in.applies or self._is_new(case, MarkKind.GONE, str(row.quantity))
+        if announce:
+            self._out.events.extend(narrate.closed(verdict, self._in))
         if self._in.applies:
+            self._carried_out.add(_spot(case))
             self._clear(case)
             self._write_close(case, verdict)
-        self._succeed(case, verdict)
+        self._succeed(case, verdict, announce=announce)
 
     def _write_close(self, case: Case, verdict: Close) -> None:
         row, lifecycle = verdict.row, verdict.lifecycle
@@ -245,52 +268,79 @@ class _Settler:
         if lifecycle is not None:
             self._record_trades(lifecycle, position_id=row.position_id)
         self._exit_order(case, verdict.details.closing_order_id, row.position_id, lifecycle)
-        self._cancel_orders(row, verdict)
+        self._cancel_orders(case, row, verdict)
         self._observe(case, verdict, position_id=row.position_id)
 
-    def _cancel_orders(self, row: Position, verdict: Close) -> None:
+    def _cancel_orders(self, case: Case, row: Position, verdict: Close) -> None:
         """In protect mode the ended lifecycle's own closing orders are to go, whichever list they are in."""
-        if self._in.mode is not AccountMode.PROTECT:
-            return
         fired = verdict.details.closing_order_id
+        record = _record_of(case, fired)
+        parent = record.parent_order_id if record is not None else None
         for order in self._in.recorded:
             if order.position_id != row.position_id or not order.closing or order.order_list is OrderList.ATTACHED:
                 continue
-            if order.status is OrderStatus.OPEN and order.order_id != fired:
+            if order.status is not OrderStatus.OPEN or order.order_id == fired:
+                continue
+            if order.order_id == parent:
+                self._out.forget_orders.append((order.symbol, order.order_id, OrderStatus.TRIGGERED))
+            elif self._in.mode is AccountMode.PROTECT:
                 cancel = cancel_of(order, row.side, "position_closed")
                 self._out.effects.append(narrate.cancel_effect(cancel, row.position_id, self._in))
 
-    def _succeed(self, case: Case, verdict: Close) -> None:
+    def _succeed(self, case: Case, verdict: Close, *, announce: bool) -> None:
         """Lifecycles after the closed one: whole ones are recorded as they ended, an open one is adopted."""
         adoption = case.policy.adoption
         for lifecycle in verdict.successors:
             if lifecycle.close is not None:
-                if self._in.applies and adoption.what == "adopt":
-                    self._insert(case, lifecycle, None, unverified=False)
+                identity = _identity(case, lifecycle)
+                if self._in.applies and adoption.what == "adopt" and identity not in self._lifecycles:
+                    self._lifecycles.add(identity)
+                    why = "opened and closed between two looks"
+                    self._insert(case, lifecycle, None, unverified=False, why=why, decided=verdict)
             elif verdict.report is not None and adoption.what != "ignore":
-                hold = adoption.what == "hold" and not case.approved
-                why = f"reopened by order {lifecycle.opening_order_id}"
-                self._adopt(
-                    case,
-                    Adopt(report=verdict.report, lifecycle=lifecycle, unverified=False, hold=hold, why=why),
-                )
+                self._reopened(case, verdict, verdict.report, lifecycle, announce=announce)
 
-    def _adopt(self, case: Case, verdict: Adopt) -> None:
+    def _reopened(
+        self, case: Case, verdict: Close, report: PositionReport, lifecycle: Lifecycle, *, announce: bool
+    ) -> None:
+        """The open lifecycle after the closed one; a bot that writes its own rows is given its time for this one too."""
+        adoption = case.policy.adoption
+        if adoption.after_ms and self._in.applies and not case.approved:
+            fresh = msgspec.structs.replace(case, mark=None)
+            seen = sighting(fresh, MarkKind.MISSING, "", counts=True)
+            why = f"reopened; a bot is given {adoption.after_ms // 1000} s to write its own row"
+            self._rejected(fresh, Reject(report=report, mark=seen, why=why, wait_ms=adoption.after_ms))
+            return
+        hold = adoption.what == "hold" and not case.approved
+        why = f"reopened by order {lifecycle.opening_order_id}"
+        adopt = Adopt(report=report, lifecycle=lifecycle, unverified=False, hold=hold, why=why)
+        self._adopt(case, adopt, decided=verdict, announce=announce)
+
+    def _adopt(self, case: Case, verdict: Adopt, *, decided: Verdict, announce: bool | None = None) -> None:
+        """`announce` is given where the key's mark speaks of something else: whether to tell it in a book not written."""
         position = narrate.adopted_position(case, verdict, self._in)
         if verdict.hold:
             opening = verdict.lifecycle.opening_order_id if verdict.lifecycle is not None else "unverified"
             summary = f"adopt {position.side.value} {position.quantity} {position.symbol}: {verdict.why}"
-            self._hold(
-                HoldKind.ADOPTION, f"{case.key.symbol}:{case.key.side.value}:{opening}", [(case, position)], summary
-            )
+            fingerprint = f"{case.key.symbol}:{case.key.side.value}:{opening}"
+            self._hold(HoldKind.ADOPTION, fingerprint, [(case, position)], summary)
             return
         self._out.added.append(position)
         if not self._in.applies:
-            self._first(case, MarkKind.MISSING, "", narrate.missing_detected(case, verdict.report, self._in))
+            if announce if announce is not None else self._is_new(case, MarkKind.MISSING, ""):
+                self._event(narrate.missing_detected(case, verdict.report, self._in))
             return
+        self._carried_out.add(_spot(case))
         if case.row is None:
             self._clear(case)
-        self._insert(case, verdict.lifecycle, verdict.report, unverified=verdict.unverified, verdict=verdict)
+        self._insert(
+            case,
+            verdict.lifecycle,
+            verdict.report,
+            unverified=verdict.unverified,
+            why=verdict.why,
+            decided=decided,
+        )
 
     def _insert(
         self,
@@ -299,7 +349,8 @@ class _Settler:
         report: PositionReport | None,
         *,
         unverified: bool,
-        verdict: Adopt | None = None,
+        why: str,
+        decided: Verdict,
     ) -> None:
         self._tag += 1
         tag = str(self._tag)
@@ -307,9 +358,7 @@ class _Settler:
         self._out.opens.append(new)
         if report is None and lifecycle is not None:
             self._out.added_closed.append(narrate.inserted_closed(new))
-        self._event(
-            narrate.added(new, verdict.why if verdict is not None else "opened and closed between two looks", self._in)
-        )
+        self._event(narrate.added(new, why, self._in))
         if lifecycle is not None:
             self._record_trades(lifecycle, key=new.key, tag=tag)
             if lifecycle.close is not None:
@@ -320,13 +369,14 @@ class _Settler:
                 at_ms=self._in.now_ms,
                 name="decide_key",
                 input=to_json(case),
-                output=narrate.verdict_json(verdict) if verdict is not None else "null",
+                output=narrate.verdict_json(decided),
                 key=new.key,
                 tag=tag,
             )
         )
 
     def _rejected(self, case: Case, verdict: Reject) -> None:
+        self._undecided.add(_spot(case))
         self._out.rejected.append(Quarantined(symbol=verdict.report.symbol, problem=verdict.why))
         if case.mark is None:
             self._event(narrate.missing_rejected(case, verdict, self._in))
@@ -335,6 +385,7 @@ class _Settler:
 
     def _suspect(self, case: Case, verdict: Suspect) -> None:
         row = verdict.row
+        self._undecided.add(_spot(case))
         since = row.suspected_since_ms or self._in.now_ms
         position = narrate.suspected(row, since)
         if verdict.inconclusive is not None:
@@ -345,34 +396,34 @@ class _Settler:
         if case.mark is None:
             self._event(narrate.newly_suspected(verdict, self._in))
         self._mark(case, verdict.mark)
-        if self._in.applies and row.suspected_since_ms is None:
-            self._out.updates.append(
-                UpdatePosition(
-                    position_id=row.position_id,
-                    version=row.version,
-                    symbol=row.symbol if row.symbol != row.written_symbol else None,
-                    suspected_since_ms=since,
-                )
-            )
+        self._suspend(row)
         self._out.wait(verdict.wait_ms)
 
     # account-wide rules
 
     def _absences(self, absences: list[tuple[Case, Close]]) -> None:
-        held = [(case, close) for case, close in absences if not case.approved]
-        if held and self._too_many(len(held)):
-            positions = [(case, narrate.suspected(close.row, self._in.now_ms)) for case, close in held]
-            ids = ",".join(
-                str(close.row.position_id) for _, close in sorted(held, key=lambda pair: pair[1].row.position_id)
-            )
-            summary = f"{len(held)} of {self._in.active_count} positions vanished and nothing but their absence says so"
-            self._hold(HoldKind.MASS_CLOSE, ids, positions, summary)
-            for case, _ in held:
-                if case.mark is not None:
-                    self._mark(case, case.mark)
-            absences = [(case, close) for case, close in absences if case.approved]
+        open_to_us = [(case, close) for case, close in absences if not case.approved]
+        about_book = [hold for hold in self._in.holds if hold.kind is not HoldKind.ADOPTION]
+        refused = {key for hold in about_book if hold.state is HoldState.REJECTED for key in hold.keys}
+        held = [(case, close) for case, close in open_to_us if _spot(case) in refused]
+        if open_to_us and self._too_many(len(open_to_us)):
+            held = open_to_us
+        if held:
+            self._hold_absences(held)
+        waiting = {_spot(case) for case, _ in held}
         for case, close in absences:
-            self._closed(case, close)
+            if _spot(case) not in waiting:
+                self._closed(case, close)
+
+    def _hold_absences(self, held: list[tuple[Case, Close]]) -> None:
+        positions = [(case, narrate.suspected(close.row, self._in.now_ms)) for case, close in held]
+        fingerprint = ",".join(str(number) for number in sorted(close.row.position_id for _, close in held))
+        summary = f"{len(held)} of {self._in.active_count} positions vanished and nothing but their absence says so"
+        self._hold(HoldKind.MASS_CLOSE, fingerprint, positions, summary)
+        for case, _ in held:
+            self._undecided.add(_spot(case))
+            if case.mark is not None:
+                self._mark(case, case.mark)
 
     def _too_many(self, now: int) -> bool:
         """Rule 1. The share is taken of what the account held before the window's first absence."""
@@ -382,6 +433,7 @@ class _Settler:
         return empties or Decimal(gone) > self._in.mass_close_fraction * before
 
     def _hold(self, kind: HoldKind, fingerprint: str, about: list[tuple[Case, Position]], summary: str) -> None:
+        self._undecided.update(_spot(case) for case, _ in about)
         positions = tuple(position for _, position in about)
         same = [hold for hold in self._in.holds if hold.kind is kind and hold.fingerprint == fingerprint]
         rejected = next((hold for hold in same if hold.state is HoldState.REJECTED), None)
@@ -409,44 +461,61 @@ class _Settler:
         self._out.holds.append(new)
         self._event(narrate.hold_raised(new, self._in))
         for case, position in about:
-            if position.position_id and case.row is not None and case.row.suspected_since_ms is None:
-                self._suspend(case, case.row)
+            if position.position_id and case.row is not None:
+                self._suspend(case.row)
 
-    def _suspend(self, case: Case, row: Position) -> None:
+    def _suspend(self, row: Position) -> None:
+        """Marks the row as suspected, once."""
         already = any(update.position_id == row.position_id for update in self._out.updates)
-        if not already:
-            self._out.updates.append(
-                UpdatePosition(position_id=row.position_id, version=row.version, suspected_since_ms=self._in.now_ms)
+        if already or not self._in.applies or row.suspected_since_ms is not None:
+            return
+        self._out.updates.append(
+            UpdatePosition(
+                position_id=row.position_id,
+                version=row.version,
+                symbol=row.symbol if row.symbol != row.written_symbol else None,
+                suspected_since_ms=self._in.now_ms,
             )
+        )
 
-    def _review_holds(self, looked_at: set[PositionKey]) -> None:
+    def _review_holds(self, looked: set[tuple[str, Side]]) -> None:
         """Approved holds were carried out by this look; a hold that nothing supports any more is withdrawn."""
-        if not self._in.applies:
+        if not self._in.applies or self._out.look_again:
             return
         standing = {group.hold_id for group in self._out.held if group.hold_id is not None}
-        looked = {(key.symbol, key.side) for key in looked_at}
         for hold in self._in.holds:
-            if hold.kind is HoldKind.IDENTITY:
+            if hold.kind is HoldKind.IDENTITY or hold.hold_id in standing:
                 continue
-            state = self._next_state(hold, standing, looked)
+            state = self._next_state(hold, looked)
             if state is not None:
                 self._out.hold_updates.append(HoldUpdate(hold_id=hold.hold_id, state=state, at_ms=self._in.now_ms))
                 self._event(narrate.hold_ended(hold, state, self._in))
 
-    def _next_state(self, hold: Hold, standing: set[int], looked: set[tuple[str, Side]]) -> HoldState | None:
-        if self._out.look_again:
-            return None
-        if hold.state is HoldState.APPROVED:
-            return HoldState.DONE
-        about_book = hold.kind is not HoldKind.ADOPTION
-        if hold.state is HoldState.OPEN and hold.hold_id not in standing:
-            return HoldState.WITHDRAWN
+    def _next_state(self, hold: Hold, looked: set[tuple[str, Side]]) -> HoldState | None:
+        """What becomes of a hold that this look did not raise; None: it stands as it is."""
+        keys = set(hold.keys)
         if hold.state is HoldState.REJECTED:
-            ended = (
-                any(key in self._seen for key in hold.keys) if about_book else not any(k in looked for k in hold.keys)
-            )
+            about_book = hold.kind is not HoldKind.ADOPTION
+            ended = bool(keys & self._seen) if about_book else not keys & looked
             return HoldState.WITHDRAWN if ended else None
-        return None
+        if hold.state is HoldState.APPROVED and keys & self._carried_out:
+            return HoldState.DONE
+        replaced = keys & {(shown.symbol, shown.side) for group in self._out.held for shown in group.positions}
+        if keys & self._undecided and not keys & self._seen_again(hold) and not replaced:
+            return None
+        return HoldState.WITHDRAWN
+
+    def _seen_again(self, hold: Hold) -> set[tuple[str, Side]]:
+        """Keys whose sight ends a hold about the book's rows; an adoption is about what is seen."""
+        return self._seen if hold.kind is not HoldKind.ADOPTION else set()
+
+    def _review_marks(self, looked: set[PositionKey]) -> None:
+        """Marks of what neither side has any more, and of a lifecycle that ended here."""
+        ended = {key for key in looked if (key.symbol, key.side) in self._carried_out}
+        for mark in self._in.marks:
+            gone = mark.key not in looked
+            if gone or (mark.kind is MarkKind.UNPROTECTED and mark.key in ended):
+                self._out.clear_marks.append((mark.key, mark.kind))
 
     # writing
 
@@ -483,13 +552,16 @@ class _Settler:
         """The order that took it to zero, as far as fills and history tell."""
         if order_id is None:
             return
-        history = case.history
-        record = history.orders.get(order_id) if history is not None and history.orders is not None else None
+        record = _record_of(case, order_id)
         parts = [p for p in lifecycle.parts if p.fill.order_id == order_id and not p.opening] if lifecycle else []
         fill = parts[-1].fill if parts else None
         known = next((order for order in self._in.recorded if order.order_id == order_id), None)
         kind = record.kind if record is not None else fill.order_kind if fill is not None else None
-        filled = sum((part.quantity for part in parts), Decimal(0)) if parts else None
+        filled = record.filled_quantity if record is not None else None
+        average = record.average_price if record is not None else None
+        if parts and case.instrument is not None:
+            filled = sum((part.quantity for part in parts), Decimal(0))
+            average = amounts.average_price(parts, case.instrument)
         side = case.key.side if lifecycle is None else lifecycle.side
         self._out.orders.append(
             RecordedOrder(
@@ -507,9 +579,7 @@ class _Settler:
                 status=OrderStatus.FILLED,
                 quantity=filled,
                 filled_quantity=filled,
-                average_price=lifecycle.close.exit_price
-                if lifecycle is not None and lifecycle.close is not None
-                else None,
+                average_price=average,
                 trigger_price=record.trigger_price if record is not None else None,
                 closing=True,
                 ours=known.ours if known is not None else False,
@@ -533,20 +603,11 @@ class _Settler:
     def _event(self, event: NewEvent) -> None:
         self._out.events.append(event)
 
-    def _first(self, case: Case, kind: MarkKind, detail: str, event: NewEvent) -> None:
-        """Where the book is not written a finding stands until it is mended: it is told when it is new."""
-        if self._in.applies:
-            self._event(event)
-            return
-        mark = case.mark
-        if mark is None or mark.kind is not kind or mark.detail != detail:
-            self._event(event)
-        since = mark.first_at_ms if mark is not None and mark.kind is kind else case.as_of_ms
-        count = mark.count + 1 if mark is not None and mark.kind is kind else 1
-        self._mark(
-            case,
-            Mark(key=case.key, kind=kind, first_at_ms=since, last_as_of_ms=case.as_of_ms, count=count, detail=detail),
-        )
+    def _is_new(self, case: Case, kind: MarkKind, detail: str) -> bool:
+        """Where the book is not written a finding stands until it is mended: whether it is to be told now. Marks it as told."""
+        mark, new = told(sighting(case, kind, detail, counts=True))
+        self._mark(case, mark)
+        return new
 
     def _mark(self, case: Case, mark: Mark) -> None:
         """Sets the key's mark in the place of one of another kind."""
@@ -557,6 +618,21 @@ class _Settler:
     def _clear(self, case: Case) -> None:
         if case.mark is not None:
             self._out.clear_marks.append((case.key, case.mark.kind))
+
+
+def _spot(case: Case) -> tuple[str, Side]:
+    return case.key.symbol, case.key.side
+
+
+def _identity(case: Case, lifecycle: Lifecycle) -> tuple[str, Side, str]:
+    """What tells a lifecycle from any other: its first fill."""
+    return case.key.symbol, lifecycle.side, lifecycle.parts[0].fill.trade_id if lifecycle.parts else ""
+
+
+def _record_of(case: Case, order_id: str | None) -> OrderRecord | None:
+    """What the venue's order history says of that order, as far as it was read."""
+    orders = case.history.orders if case.history is not None else None
+    return orders.get(order_id) if orders is not None and order_id is not None else None
 
 
 def _refresh(case: Case, row: Position, report: PositionReport, *, settled: bool = True) -> UpdatePosition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trueup.model.changes import RecordedOrder
-from trueup.model.holds import Hold
+from trueup.model.holds import Hold, Mark
 from trueup.model.positions import AccountMode
 from trueup.model.values import Value
 
@@ -20,6 +20,7 @@ class Situation(Value, frozen=True, kw_only=True):
         active_count: Active rows of the account before this look, unreadable ones included.
         recent_absences: Closes on absence within the window before this look.
         recorded: Open recorded orders of the account's lifecycles.
+        marks: Every mark of the account: those of keys that neither side has any more are cleared.
         now_ms: Our clock.
     """
 
@@ -33,3 +34,4 @@ class Situation(Value, frozen=True, kw_only=True):
     mass_close_fraction: Decimal
     holds: tuple[Hold, ...] = ()
     recorded: tuple[RecordedOrder, ...] = ()
+    marks: tuple[Mark, ...] = ()

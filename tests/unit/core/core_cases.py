@@ -163,7 +163,7 @@ def row(
         "position_id": position_id,
         "version": 3,
         "account": ACCOUNT,
-        "venue": "binance",
+        "venue": "binanceusdm",
         "symbol": symbol,
         "written_symbol": symbol,
         "side": side,
@@ -318,7 +318,7 @@ def situation(
 ) -> Situation:
     return Situation(
         account=ACCOUNT,
-        venue="binance",
+        venue="binanceusdm",
         mode=mode,
         applies=applies,
         now_ms=VIEW + 100,
