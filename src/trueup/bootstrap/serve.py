@@ -46,6 +46,7 @@ async def _serve(options: VenueOptions, say: Say, group: asyncio.TaskGroup) -> N
             scenario=options.scenario,
             positions=options.positions,
             seed=options.seed,
+            clock_offset_ms=options.clock_offset_ms,
             ready=ready,
             report=lambda text: told[0].tell("scenario", text),
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trueup.model.events import Event
     from trueup.model.holds import Hold
     from trueup.model.positions import Position
-    from trueup.model.reports import AccountStatus, Check, Explanation
+    from trueup.model.reports import AccountStatus, Check, Explanation, Replay
 
 __all__ = ["HoldOutcome", "OpenServices", "Say", "Services", "VenueOptions"]
 
@@ -56,6 +56,7 @@ class VenueOptions(Value, frozen=True, kw_only=True):
         control_port: None: the one after `port`, or a free one when that is 0.
         positions: How many the demo accounts hold at the start, 0 or 2.
         seed: Of ids and prices; None: the scenario's, or 0.
+        clock_offset_ms: By how much the venue's clock is ahead of this machine's.
         view: Show the world while it runs, where there is a terminal.
     """
 
@@ -64,6 +65,7 @@ class VenueOptions(Value, frozen=True, kw_only=True):
     control_port: int | None = None
     positions: int = 2
     seed: int | None = None
+    clock_offset_ms: int = 0
     scenario: Path | None = None
     view: bool = True
 
@@ -108,6 +110,10 @@ class Services(Protocol):
 
     async def explain(self, position_id: int) -> Explanation:
         """Raises `ConfigurationError` when the book has no such position."""
+        ...
+
+    async def replay(self, since_ms: int) -> Replay:
+        """Decides what was recorded from then on again; venue and book are not touched."""
         ...
 
     async def holds(self, all: bool) -> list[Hold]:  # noqa: A002 - the command's own word

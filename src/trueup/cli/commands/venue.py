@@ -59,6 +59,9 @@ async def serve(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of ids and prices; default: the scenario's, or 0.", metavar="N")
     ] = None,
+    clock_offset_ms: Annotated[
+        int, typer.Option("--clock-offset-ms", help="Of the venue's clock; less than 0: behind.", metavar="MS")
+    ] = 0,
     no_view: Annotated[bool, typer.Option("--no-view", help="Plain lines on a terminal, too.")] = False,
 ) -> int:
     """
@@ -76,6 +79,7 @@ async def serve(
         control_port=control_port,
         positions=positions,
         seed=seed,
+        clock_offset_ms=clock_offset_ms,
         scenario=scenario,
         view=not no_view,
     )
@@ -219,7 +223,7 @@ async def clear(
 ) -> int:
     """
     Takes every fault of a venue that trueup venue serve runs away, or the one with that number. What a fault did stays
-    done: a skewed clock goes back, a lost answer does not come.
+    done: a lost answer does not come, and a clock that was set forward stands still until the time has caught up.
     """
     answer = await _ask(call, control, "DELETE", "/faults" if fault_id is None else f"/faults/{fault_id}", None)
     if fault_id is not None and not answer["removed"]:
