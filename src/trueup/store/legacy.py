@@ -81,11 +81,11 @@ class LegacyReport(Value, frozen=True, kw_only=True):
     superseded: tuple[int, ...]
 
     def __str__(self) -> str:
-        parts = [f"{count} rows of the old system now belong to account {name}" for name, count in self.rows.items()]
+        parts = [f"rows of the old system that now belong to account {name}: {n}" for name, n in self.rows.items()]
         parts += [f"columns added: {', '.join(self.added)}"] if self.added else []
         parts += [f"columns made exact: {', '.join(self.converted)}"] if self.converted else []
         parts += [f"{old} kept as {new}" for old, new in self.renamed.items()]
-        parts += [f"{count} rows of status {old!r} made readable" for old, count in self.statuses.items()]
+        parts += [f"rows of status {old!r} made readable: {count}" for old, count in self.statuses.items()]
         parts += (
             [f"superseded by a newer active row: {', '.join(map(str, self.superseded))}"] if self.superseded else []
         )

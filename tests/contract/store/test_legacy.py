@@ -109,7 +109,7 @@ async def test_a_table_of_the_old_system_is_taken_over(old: SqlBackend) -> None:
     assert set(report.legacy.added) == {"account", "suspected_since"}
     assert {"entry_price", "quantity"} <= set(report.legacy.converted)
     assert report.legacy.renamed == {"positions.fees": "positions.legacy_fees"}
-    assert "3 rows of the old system now belong to account main" in str(report)
+    assert "rows of the old system that now belong to account main: 3" in str(report)
 
     after = await _everything(old, f"id, {COLUMNS}, signal_id")
     assert [row[:4] for row in after] == [row[:4] for row in before]
