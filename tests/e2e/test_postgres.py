@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from tests.support.bench import Bench, open_bench
 from tests.support.postgres import PostgresServer
 
@@ -53,3 +54,5 @@ async def test_upgrade_adopt_close_explain(pg_bench: Bench, venue: str) -> None:
     assert "fills" in explained.out
     assert [p["position_id"] for p in await pg_bench.positions("closed")] == [closed["position_id"]]
     assert await pg_bench.positions() == []
+    replayed = await pg_bench.run("replay", "--json")
+    assert (replayed.code, replayed.json) == (0, {"decided": 2, "differences": []})

@@ -18,7 +18,7 @@ from trueup.model.errors import ConfigurationError
 from trueup.model.events import Event
 from trueup.model.holds import Hold, HoldState
 from trueup.model.positions import Position
-from trueup.model.reports import AccountReport, AccountStatus, Check, Explanation, SyncReport
+from trueup.model.reports import AccountReport, AccountStatus, Check, Explanation, Replay, SyncReport
 
 if TYPE_CHECKING:
     from trueup.config import Settings
@@ -97,6 +97,12 @@ class _Services:
     async def explain(self, position_id: int) -> Explanation:
         async with self._program(()) as program:
             return await explain_position(program.store, position_id)
+
+    async def replay(self, since_ms: int) -> Replay:
+        from trueup.bootstrap.replay import replay
+
+        async with self._program(()) as program:
+            return await replay(program.store, since_ms)
 
     async def holds(self, all: bool) -> list[Hold]:  # noqa: A002 - the command's own word
         async with self._program(()) as program:

@@ -28,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     book.positions,
     book.events,
     book.explain,
+    book.replay,
     people.holds,
     people.approve,
     people.reject,

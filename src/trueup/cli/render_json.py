@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trueup.model.events import Event
     from trueup.model.holds import Hold
     from trueup.model.positions import Position
-    from trueup.model.reports import AccountReport, AccountStatus, Check, Explanation, OrderReport, SyncReport
+    from trueup.model.reports import AccountReport, AccountStatus, Check, Explanation, OrderReport, Replay, SyncReport
 
 __all__ = [
     "any_position_json",
@@ -33,6 +33,7 @@ __all__ = [
     "order_json",
     "outcome_json",
     "position_json",
+    "replay_json",
     "status_json",
     "sync_json",
 ]
@@ -223,6 +224,23 @@ def explanation_json(explanation: Explanation) -> Json:
                 "data": plain(step.data),
             }
             for step in explanation.steps
+        ],
+    }
+
+
+def replay_json(replay: Replay) -> Json:
+    return {
+        "decided": replay.decided,
+        "differences": [
+            {
+                "observation_id": found.observation_id,
+                "account": found.account,
+                "position_id": found.position_id,
+                "at": time_text(found.at_ms),
+                "recorded": found.recorded,
+                "now": found.now,
+            }
+            for found in replay.differences
         ],
     }
 

@@ -24,6 +24,8 @@ __all__ = [
     "OrderReport",
     "ProtectionReport",
     "QuantityChange",
+    "Replay",
+    "ReplayDifference",
     "SyncReport",
 ]
 
@@ -179,6 +181,22 @@ class ExplainedStep(Value, frozen=True, kw_only=True):
 class Explanation(Value, frozen=True, kw_only=True):
     position: Position
     steps: tuple[ExplainedStep, ...]
+
+
+class ReplayDifference(Value, frozen=True, kw_only=True):
+    """A recorded decision that this program would not make again; both as JSON."""
+
+    observation_id: int
+    account: str
+    position_id: int | None
+    at_ms: int
+    recorded: str
+    now: str
+
+
+class Replay(Value, frozen=True, kw_only=True):
+    decided: int
+    differences: tuple[ReplayDifference, ...]
 
 
 class Check(Value, frozen=True, kw_only=True):

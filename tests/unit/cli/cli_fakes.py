@@ -16,7 +16,7 @@ from trueup.model.errors import ConfigurationError
 from trueup.model.events import Event
 from trueup.model.holds import Hold, HoldState
 from trueup.model.positions import Position, PositionStatus
-from trueup.model.reports import AccountStatus, Check, Explanation, SyncReport
+from trueup.model.reports import AccountStatus, Check, Explanation, Replay, SyncReport
 
 Behaviour = Callable[..., Any]
 Run = Callable[..., Result]
@@ -31,6 +31,7 @@ class FakeServices:
     book: list[Position] = field(default_factory=list)
     log: list[Event] = field(default_factory=list)
     explanations: dict[int, Explanation] = field(default_factory=dict)
+    replayed: Replay = Replay(decided=0, differences=())
     raised: list[Hold] = field(default_factory=list)
     outcome: HoldOutcome | None = None
     checks: tuple[Check, ...] = ()
@@ -113,6 +114,10 @@ class FakeServices:
         if position_id not in self.explanations:
             raise ConfigurationError(f"the book has no position {position_id}")
         return self.explanations[position_id]
+
+    async def replay(self, since_ms: int) -> Replay:
+        await self._asked("replay", {"since_ms": since_ms})
+        return self.replayed
 
     async def holds(self, all: bool) -> list[Hold]:  # noqa: A002 - the protocol's word
         await self._asked("holds", {"all": all})

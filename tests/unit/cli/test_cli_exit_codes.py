@@ -28,6 +28,7 @@ COMMANDS = [
     ["positions"],
     ["events"],
     ["explain", "1"],
+    ["replay"],
     ["holds"],
     ["approve", "1"],
     ["reject", "1"],

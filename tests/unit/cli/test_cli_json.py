@@ -34,6 +34,7 @@ from trueup.model.events import EventType, Severity
 from trueup.model.holds import HoldState
 from trueup.model.orders import Side
 from trueup.model.positions import Evidence, ExitReason
+from trueup.model.reports import Replay, ReplayDifference
 
 SCHEMAS = files("trueup.cli") / "schemas"
 POSITION = [
@@ -276,3 +277,17 @@ def test_any_value_gives_valid_json_with_its_own_digits(
     assert (value["realized_pnl"] is None) == (pnl is None)
     assert pnl is None or Decimal(value["realized_pnl"]) == pnl
     assert Decimal(check("event", told)["data"]["q"]) == quantity
+
+
+def test_replay(run: Run, services: FakeServices) -> None:
+    assert check("replay", run("replay", "--json").stdout) == {"decided": 0, "differences": []}
+    found = ReplayDifference(
+        observation_id=4, account="main", position_id=None, at_ms=1_767_225_600_000, recorded="{}", now="null"
+    )
+    services.replayed = Replay(decided=9, differences=(found,))
+    shown = run("replay", "--json", "--since", "2026-01-01T00:00:00Z")
+    assert shown.exit_code == 3
+    assert check("replay", shown.stdout)["differences"][0]["at"] == "2026-01-01T00:00:00.000Z"
+    assert ("replay", {"since_ms": 1_767_225_600_000}) in services.calls
+    assert "observation 4" in run("replay").stdout
+    assert run("replay", "--since", "yesterday").exit_code == 2

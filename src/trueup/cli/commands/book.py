@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trueup.cli.services import Services
     from trueup.model.events import Event
 
-__all__ = ["events", "explain", "positions"]
+__all__ = ["events", "explain", "positions", "replay"]
 
 _POLL_S = 1.0
 _SHOWN_EVENTS = 50
@@ -171,3 +171,45 @@ async def explain(
             explain_screen(explanation, verbose=call.options.verbose, now_ms=call.now_ms(), width=call.out.width)
         )
     return 0
+
+
+@command(
+    "replay",
+    short="Decide the recorded observations again.",
+    example=("trueup replay", "trueup replay --since 2026-01-31T00:00:00Z"),
+    exits=(
+        "0  every decision is made again",
+        "1  the store did not answer",
+        "2  usage error",
+        "3  some decision differs",
+    ),
+    json=True,
+)
+async def replay(
+    call: Call,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only decisions from then on, RFC 3339.", metavar="TIME")
+    ] = None,
+) -> int:
+    """
+    Every close, correction and adoption is kept with what it was decided on. This decides all of it again with the
+    program as it is now and reports each difference. Nothing is written and no venue is asked.
+    """
+    from trueup.model.errors import Unreadable
+    from trueup.model.times import parse_time
+
+    try:
+        since_ms = parse_time(since, "--since") if since is not None else 0
+    except Unreadable as error:
+        raise typer.BadParameter(str(error)) from error
+    async with call.open() as services:
+        result = await services.replay(since_ms)
+    if call.options.json:
+        from trueup.cli.render_json import replay_json
+
+        call.out.json(replay_json(result))
+    else:
+        from trueup.cli.screens.explain import replay_screen
+
+        call.out.lines(replay_screen(result, now_ms=call.now_ms()))
+    return 3 if result.differences else 0

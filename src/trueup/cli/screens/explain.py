@@ -7,9 +7,9 @@ from trueup.cli.screens.positions import position_name, quote_of, result_parts
 from trueup.cli.text import BLANK, Line, Style, clock_text, flow, line, moment, money, number, paragraph
 from trueup.model.events import Severity
 from trueup.model.positions import Origin, Position
-from trueup.model.reports import ExplainedStep, Explanation
+from trueup.model.reports import ExplainedStep, Explanation, Replay
 
-__all__ = ["explain_screen"]
+__all__ = ["explain_screen", "replay_screen"]
 
 
 def explain_screen(explanation: Explanation, *, verbose: bool, now_ms: int, width: int | None) -> list[Line]:
@@ -62,3 +62,20 @@ def _step(step: ExplainedStep, verbose: bool, now_ms: int, width: int | None) ->
     lines = [head, *paragraph(step.summary, width, first=line("  "), indent=2)]
     data = data_text(step.data) if verbose or width is None else ""
     return lines + (paragraph(data, width, first=line("  "), indent=2, style=Style.DIM) if data else [])
+
+
+def replay_screen(replay: Replay, *, now_ms: int) -> list[Line]:
+    """What deciding again found."""
+    if not replay.decided:
+        return [line("Nothing is recorded yet: decisions are kept from the first sync that changes the book.")]
+    if not replay.differences:
+        return [line((f"{replay.decided} recorded decisions, every one is made again.", Style.GOOD))]
+    lines = [line((f"{len(replay.differences)} of {replay.decided} recorded decisions differ.", Style.WARN))]
+    for found in replay.differences:
+        about = f"position {found.position_id}" if found.position_id is not None else found.account
+        lines.append(BLANK)
+        lines.append(
+            line((f"observation {found.observation_id}", Style.STRONG), f"  {about}  {moment(found.at_ms, now_ms)}")
+        )
+        lines += [line("  recorded  ", found.recorded), line("  now       ", found.now)]
+    return lines
