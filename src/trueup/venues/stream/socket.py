@@ -138,12 +138,15 @@ def aiohttp_connect(proxy: str | None = None) -> Connect:
         session = aiohttp.ClientSession(connector=make_connector())
         try:
             opened = await session.ws_connect(
-                url,
+                # A proxy that is asked for a plain URL knows no scheme "ws"; for "wss" it is asked to tunnel.
+                f"http:{url[3:]}" if http_proxy is not None and url.startswith("ws:") else url,
                 autoping=False,
                 proxy=http_proxy,
                 max_msg_size=_LONGEST_MESSAGE,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_WITHIN_S),
             )
+        except aiohttp.ClientHttpProxyError as error:
+            problem = f"the proxy refused the connection with HTTP {error.status}"
         except aiohttp.WSServerHandshakeError as error:
             problem = f"the venue refused the connection with HTTP {error.status}"
         except (aiohttp.ClientError, OSError) as error:
