@@ -24,7 +24,7 @@ K = TypeVar("K")
 
 FAST = StreamTimings(
     ping_every_s=0.2,
-    pong_within_s=1.0,
+    pong_within_s=2.0,
     connect_within_s=5.0,
     backoff_first_s=0.02,
     backoff_most_s=0.3,

@@ -68,6 +68,10 @@ class BinanceUserStream:
             await session.socket.close()
         return await self._listening(connect, await self._make_key())
 
+    def holds(self, key: str) -> bool:
+        """Whether this is still the key that the account's streams listen with."""
+        return self._key == key
+
     def gone(self, key: str) -> None:
         """This key lives no longer; another one, made since, is not meant."""
         if self._key == key:
@@ -128,6 +132,9 @@ class _UserSession:
         return "UserSession()"
 
     async def ping(self) -> None:
+        if not self._stream.holds(self._key):
+            # The socket would answer all the same: it proves nothing of a key that was found dead meanwhile.
+            raise Broken(DownKind.KEY_EXPIRED, "the listen key was found to be gone while the connection was replaced")
         await self.socket.ping()
 
     async def take(self, frame: Frame) -> Taken[StreamEvent]:

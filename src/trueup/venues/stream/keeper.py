@@ -258,9 +258,9 @@ class Keeper(Generic[E]):
         )
 
 
-def _how(reading: asyncio.Task[None]) -> Broken:
-    """Why a reading ended; raises what is no breaking of a stream."""
-    error = reading.exception()
+def _how(ended: asyncio.Task[None]) -> Broken:
+    """Why it broke; raises what is no breaking of a stream."""
+    error = ended.exception()
     if isinstance(error, Broken):
         return error
     assert error is not None

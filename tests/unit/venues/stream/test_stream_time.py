@@ -228,6 +228,22 @@ async def test_an_old_connection_that_was_silent_when_it_was_replaced_is_told(st
     assert len(bench.fills) == 1
 
 
+async def test_an_old_connection_whose_key_was_found_dead_is_told(started: Started) -> None:
+    """It answers pings to the end; but somebody closed the key that it listened with."""
+    bench = await started("binance", timings=OLD)
+    await bench.time.advance(60)
+    await bench.adapter.client.act("fapiPrivateDeleteListenKey", {}, source="another program")
+    bench.world.open_position("main", "BTCUSDT", "long", "0.01")
+    await bench.time.advance(50)
+    assert bench.fills == []
+    assert [down.kind for down in bench.downs] == [DownKind.KEY_EXPIRED]
+    assert bench.turns == [StreamUp, StreamDown, StreamUp]
+    bench.world.open_position("main", "BTCUSDT", "long", "0.01")
+    await bench.time.advance(200)
+    assert len(bench.fills) == 1
+    assert bench.turns == [StreamUp, StreamDown, StreamUp]
+
+
 async def test_an_old_connection_serves_until_a_new_one_is_had(started: Started) -> None:
     bench = await started("binance", timings=OLD)
     bench.front.add_fault(Fault(FaultKind.STREAM_REFUSED, until_ms=START_MS + 150_000))
