@@ -217,15 +217,14 @@ class Keeper(Generic[E]):
     async def _hand_over(self, old: Link[E], reading: asyncio.Task[None]) -> None:
         """Proves that the old connection was whole until the new one was confirmed, or tells that it may not have been."""
         proving = asyncio.create_task(old.prove())
-        await asyncio.wait({reading, proving}, return_when=asyncio.FIRST_COMPLETED)
-        proving.cancel()
-        await asyncio.gather(proving, return_exceptions=True)
+        try:
+            await asyncio.wait({reading, proving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            proving.cancel()
+            await asyncio.gather(proving, return_exceptions=True)
         if not proving.cancelled() and proving.exception() is None:
             return
-        broken = (
-            _how(reading) if reading.done() else Broken(DownKind.SILENT, "the connection to be replaced was silent")
-        )
-        self._went_down(broken, old.proven_ms)
+        self._went_down(_how(reading if reading.done() else proving), old.proven_ms)
         self._came_up(0)
 
     async def _end(self, link: Link[E], reading: asyncio.Task[None]) -> None:

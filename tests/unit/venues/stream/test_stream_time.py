@@ -230,7 +230,7 @@ async def test_an_old_connection_that_was_silent_when_it_was_replaced_is_told(st
 
 async def test_an_old_connection_whose_key_was_found_dead_is_told(started: Started) -> None:
     """It answers pings to the end; but somebody closed the key that it listened with."""
-    bench = await started("binance", timings=OLD)
+    bench = await started("binance", timings=dataclasses.replace(OLD, ping_every_s=70))
     await bench.time.advance(60)
     await bench.adapter.client.act("fapiPrivateDeleteListenKey", {}, source="another program")
     bench.world.open_position("main", "BTCUSDT", "long", "0.01")
