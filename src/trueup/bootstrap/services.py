@@ -151,10 +151,18 @@ class _Services:
             answer = await program.runners[account].act(Act(kind="pin"), lambda _: None)
             return f"account {account} is now pinned to venue account {answer.text}"
 
-    async def db_upgrade(self, legacy_account: str | None) -> str:
+    async def db_upgrade(self, accounts: Sequence[str], *, keep_newest: bool) -> str:
         from trueup.store import upgrade
 
-        report = await upgrade(self._settings.store_url().reveal(), legacy_account=legacy_account)
+        venues = {self._settings.account(name).venue: name for name in accounts}
+        only = accounts[0] if len(accounts) == 1 else None
+        report = await upgrade(
+            self._settings.store_url().reveal(),
+            legacy_account=only,
+            legacy_accounts=venues if only is None else None,
+            legacy_exchange=self._settings.account(only).venue if only is not None else None,
+            keep_newest=keep_newest,
+        )
         return str(report)
 
     async def db_backup(self, path: Path) -> str:

@@ -140,8 +140,12 @@ class Services(Protocol):
         """Accepts the venue account that the key belongs to now; returns what was pinned, as a sentence."""
         ...
 
-    async def db_upgrade(self, legacy_account: str | None) -> str:
+    async def db_upgrade(self, accounts: Sequence[str], *, keep_newest: bool) -> str:
         """Migrates; returns what was done.
+
+        Args:
+            accounts: Whose the old system's rows are, one account an exchange.
+            keep_newest: Of several active old rows of one symbol and side the newest stays active.
 
         Raises:
             ConfigurationError: The old system's table is there and no account was named for its rows.

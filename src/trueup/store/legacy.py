@@ -276,7 +276,7 @@ class _Adaption:
     def _account_needed(self, counted: Iterable[Any]) -> LegacyChoiceNeeded:
         found = {str(row[0]): int(row[1]) for row in counted}
         listed = ", ".join(f"{count} of {exchange}" for exchange, count in found.items())
-        mend = "trueup db upgrade --account NAME" if len(found) == 1 else "an account for each exchange"
+        mend = " ".join(["trueup db upgrade", *("--account NAME" for _ in found)])
         return LegacyChoiceNeeded(
             "account",
             tuple(found),
@@ -313,8 +313,8 @@ class _Adaption:
                 "keep_newest",
                 tuple(map(str, older)),
                 f"{self._found.where}: the old positions table has several active rows of one symbol and side; rows "
-                f"{shown} have a newer one beside them. Close or delete those that are not true, or let the newest of "
-                f"each stay active and the others be marked {_SUPERSEDED!r}. Nothing was changed",
+                f"{shown} have a newer one beside them. Close or delete those that are not true, or run it with "
+                f"--keep-newest: the newest of each stays active, the others are marked {_SUPERSEDED!r}. Nothing was changed",
             )
         for row_id in older:
             self._run("UPDATE {t} SET status = :status WHERE id = :id", status=_SUPERSEDED, id=row_id)

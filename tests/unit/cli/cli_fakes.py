@@ -31,7 +31,7 @@ class FakeServices:
     book: list[Position] = field(default_factory=list)
     log: list[Event] = field(default_factory=list)
     explanations: dict[int, Explanation] = field(default_factory=dict)
-    replayed: Replay = Replay(decided=0, differences=())
+    replayed: Replay = field(default_factory=lambda: Replay(decided=0, differences=()))
     raised: list[Hold] = field(default_factory=list)
     outcome: HoldOutcome | None = None
     checks: tuple[Check, ...] = ()
@@ -148,8 +148,8 @@ class FakeServices:
         await self._asked("pin_reset", {"account": account})
         return f"{account} now belongs to venue account 42"
 
-    async def db_upgrade(self, legacy_account: str | None) -> str:
-        await self._asked("db_upgrade", {"legacy_account": legacy_account})
+    async def db_upgrade(self, accounts: Sequence[str], *, keep_newest: bool) -> str:
+        await self._asked("db_upgrade", {"accounts": list(accounts), "keep_newest": keep_newest})
         return "the store is at version 1"
 
     async def db_backup(self, path: Path) -> str:

@@ -276,7 +276,11 @@ def test_database_commands(run: Run, services: FakeServices) -> None:
     assert run("db", "upgrade", "--account", "main").exit_code == 0
     assert run("db", "backup", "copy.db").stdout == "wrote copy.db\n"
     asked = [arguments for name, arguments in services.calls if name != "open"]
-    assert asked == [{"legacy_account": None}, {"legacy_account": "main"}, {"path": Path("copy.db")}]
+    assert asked == [
+        {"accounts": [], "keep_newest": False},
+        {"accounts": ["main"], "keep_newest": False},
+        {"path": Path("copy.db")},
+    ]
 
 
 def test_what_runs_on_simulated_venues_needs_no_configuration(run: Run, services: FakeServices, config: Path) -> None:

@@ -162,7 +162,7 @@ async def pin(
     "db",
     "upgrade",
     short="Bring the store's tables up to date.",
-    example=("trueup db upgrade", "trueup db upgrade --account main"),
+    example=("trueup db upgrade", "trueup db upgrade --account main --account bybit-main"),
     exits=(
         "0  up to date",
         "1  the store did not answer",
@@ -172,20 +172,25 @@ async def pin(
 async def db_upgrade(
     call: Call,
     account: Annotated[
-        str | None,
-        typer.Option("--account", help="Account that the old system's rows belong to.", metavar="NAME"),
+        list[str] | None,
+        typer.Option("--account", help="Whose the old system's rows are; one for each exchange.", metavar="NAME"),
     ] = None,
+    keep_newest: Annotated[
+        bool, typer.Option("--keep-newest", help="Of several active old rows of one position the newest stays.")
+    ] = False,
 ) -> int:
     """
     Brings the store's tables to what this version needs. A monitoring.positions of the old system keeps its rows: what
     is missing is added, and --account says which account they belong to. Embedded stores do this by themselves. Take a
     backup first.
     """
-    if account is not None:
-        call.settings.account(account)
+    named = account or []
+    venues = [call.settings.account(name).venue for name in named]
+    if len(set(venues)) < len(venues):
+        raise typer.BadParameter("--account names two accounts of one exchange; old rows tell the exchange alone")
     async with call.open() as services:
         with call.out.working("upgrading the store"):
-            said = await services.db_upgrade(account)
+            said = await services.db_upgrade(named, keep_newest=keep_newest)
     call.out.text(said)
     return 0
 
