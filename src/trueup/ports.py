@@ -1,4 +1,4 @@
-"""What the engine needs of the outside, as protocols: a venue, a store, a clock.
+"""What the engine needs of the outside, as protocols: a venue, a store, a clock, a notifier, a meter.
 
 Every implementation is held to the same contract suite (tests/contract/). A method that cannot answer completely
 raises; it never returns less.
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
-from trueup.model.effects import CancelOrder, Effect, EffectState
+from trueup.model.effects import CancelOrder, Effect, EffectKind, EffectState, Notice
 from trueup.model.events import Event
 from trueup.model.holds import Hold, HoldState, Mark
 from trueup.model.instruments import InstrumentCatalog
@@ -29,10 +29,11 @@ from trueup.model.observations import (
 )
 from trueup.model.orders import OrderRecord
 from trueup.model.positions import Position
+from trueup.model.reports import AccountReport
 from trueup.model.stream import StreamEvent, StreamHealth
 from trueup.model.values import Value
 
-__all__ = ["Clock", "Feed", "Owner", "Request", "Store", "StoredObservation", "Venue"]
+__all__ = ["Clock", "Feed", "Meter", "Notifier", "Owner", "Request", "Store", "StoredObservation", "Venue"]
 
 
 class Clock(Protocol):
@@ -135,6 +136,33 @@ class Feed(Protocol):
     async def aclose(self) -> None: ...
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]: ...
+
+
+class Notifier(Protocol):
+    """Tells people. Places are counted from 0, in the order of ``alerts.urls``."""
+
+    @property
+    def places(self) -> int: ...
+
+    async def tell(self, notice: Notice) -> None:
+        """Delivers to `notice.place`, within a bounded time.
+
+        Raises:
+            NotDelivered: It was not accepted there, or nobody knows; the text names the place, never its URL.
+        """
+        ...
+
+
+class Meter(Protocol):
+    """Counts what the engine does. Never blocks, never fails."""
+
+    def looked(self, account: str, seconds: float, *, observed: bool) -> None:
+        """A look at the venue ended."""
+        ...
+
+    def passed(self, report: AccountReport) -> None:
+        """A pass that was allowed to write ended."""
+        ...
 
 
 class Owner(Value, frozen=True, kw_only=True):
@@ -245,8 +273,15 @@ class Store(Protocol):
 
     async def observations_of(self, position_id: int | None = None, since_ms: int = 0) -> list[StoredObservation]: ...
 
-    async def effects(self, *, account: str | None = None, states: Sequence[EffectState] = ()) -> list[Effect]:
-        """Oldest first; all states if none is named."""
+    async def effects(
+        self,
+        *,
+        account: str | None = None,
+        states: Sequence[EffectState] = (),
+        kind: EffectKind | None = None,
+        since_ms: int = 0,
+    ) -> list[Effect]:
+        """Oldest first; all states and kinds if none is named; those created at `since_ms` (our clock) or later."""
         ...
 
     async def holds(self, *, account: str | None = None, states: Sequence[HoldState] = ()) -> list[Hold]: ...

@@ -9,16 +9,18 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 
+from trueup.model.events import EventType, Severity
 from trueup.model.orders import OrderKind, OrderList, OrderSide, Side
 from trueup.model.positions import PositionKey
 from trueup.model.values import Value
 
-__all__ = ["CancelOrder", "Effect", "EffectKind", "EffectState", "EffectUpdate", "MarketClose", "NewEffect"]
+__all__ = ["CancelOrder", "Effect", "EffectKind", "EffectState", "EffectUpdate", "MarketClose", "NewEffect", "Notice"]
 
 
 class EffectKind(StrEnum):
     CANCEL_ORDER = "cancel_order"
     CLOSE_POSITION = "close_position"
+    NOTIFY = "notify"
 
 
 class EffectState(StrEnum):
@@ -53,10 +55,31 @@ class MarketClose(Value, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Notice(Value, frozen=True, kw_only=True):
+    """Tell a person. It is told at least once at every configured place: each place has an effect of its own.
+
+    Attributes:
+        event_type: Of the event that it tells; None: the daily heartbeat.
+        dedup: Names the finding: the same one is not told again before its time unless it changed.
+        place: Which of ``alerts.urls`` is told, counted from 0.
+        at_ms: When it was found, our clock.
+    """
+
+    title: str
+    body: str
+    severity: Severity
+    event_type: EventType | None
+    account: str
+    symbol: str | None = None
+    dedup: str
+    place: int = 0
+    at_ms: int
+
+
 class NewEffect(Value, frozen=True, kw_only=True):
     """`dedup_key` makes it unique among unfinished effects of the account: recorded again, it is the same effect.
 
-    `payload` is the JSON of the kind's type (`CancelOrder`, `MarketClose`).
+    `payload` is the JSON of the kind's type (`CancelOrder`, `MarketClose`, `Notice`).
     """
 
     account: str

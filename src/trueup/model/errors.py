@@ -14,6 +14,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "InvariantBroken",
+    "NotDelivered",
     "NotOwner",
     "OutcomeUnknown",
     "Permanent",
@@ -118,6 +119,10 @@ class UnknownOrder(Rejected):
 
 class OutcomeUnknown(Transient):
     """An action was sent and no answer came: it may or may not have been carried out. Ask before repeating."""
+
+
+class NotDelivered(Transient):
+    """A notice did not reach its place: told again later. The text names the place, never its URL."""
 
 
 class ConfigurationError(Permanent):

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
-from trueup.model.effects import Effect, EffectState
+from trueup.model.effects import Effect, EffectKind, EffectState
 from trueup.model.errors import ConfigurationError, Unreadable
 from trueup.model.events import Event
 from trueup.model.holds import Hold, HoldState, Mark
@@ -200,11 +200,21 @@ class MemoryStore:
             if seen.at_ms >= since_ms and position_id in (None, seen.position_id)
         ]
 
-    async def effects(self, *, account: str | None = None, states: Sequence[EffectState] = ()) -> list[Effect]:
+    async def effects(
+        self,
+        *,
+        account: str | None = None,
+        states: Sequence[EffectState] = (),
+        kind: EffectKind | None = None,
+        since_ms: int = 0,
+    ) -> list[Effect]:
         return [
             effect
             for effect in self._rows.effects.values()
-            if account in (None, effect.account) and (not states or effect.state in states)
+            if account in (None, effect.account)
+            and (not states or effect.state in states)
+            and kind in (None, effect.kind)
+            and effect.created_at_ms >= since_ms
         ]
 
     async def holds(self, *, account: str | None = None, states: Sequence[HoldState] = ()) -> list[Hold]:

@@ -203,7 +203,9 @@ async def observations_of(database: Database, position_id: int | None, since_ms:
     ]
 
 
-async def effects(database: Database, account: str | None, states: Sequence[EffectState]) -> list[Effect]:
+async def effects(
+    database: Database, account: str | None, states: Sequence[EffectState], kind: EffectKind | None, since_ms: int
+) -> list[Effect]:
     table = database.tables.effects
     names = (
         "id",
@@ -223,6 +225,10 @@ async def effects(database: Database, account: str | None, states: Sequence[Effe
     where: list[Any] = [] if account is None else [table.c.account == account]
     if states:
         where.append(table.c.state.in_([state.value for state in states]))
+    if kind is not None:
+        where.append(table.c.kind == kind.value)
+    if since_ms:
+        where.append(table.c.created_at_ms >= since_ms)
     return [
         Effect(
             effect_id=row[0],

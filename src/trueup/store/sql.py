@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
-from trueup.model.effects import Effect, EffectState
+from trueup.model.effects import Effect, EffectKind, EffectState
 from trueup.model.events import Event
 from trueup.model.holds import Hold, HoldState, Mark
 from trueup.model.observations import Identity
@@ -81,8 +81,15 @@ class SqlStore:
     async def observations_of(self, position_id: int | None = None, since_ms: int = 0) -> list[StoredObservation]:
         return await queries.observations_of(self._database, position_id, since_ms)
 
-    async def effects(self, *, account: str | None = None, states: Sequence[EffectState] = ()) -> list[Effect]:
-        return await queries.effects(self._database, account, states)
+    async def effects(
+        self,
+        *,
+        account: str | None = None,
+        states: Sequence[EffectState] = (),
+        kind: EffectKind | None = None,
+        since_ms: int = 0,
+    ) -> list[Effect]:
+        return await queries.effects(self._database, account, states, kind, since_ms)
 
     async def holds(self, *, account: str | None = None, states: Sequence[HoldState] = ()) -> list[Hold]:
         return await queries.holds(self._database, account, states)
