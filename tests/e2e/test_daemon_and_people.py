@@ -7,8 +7,8 @@ import signal
 from typing import Any
 
 import pytest
-from tests.support.bench import Bench
 
+from tests.support.bench import Bench
 from trueup.sim.faults import Fault, FaultKind
 
 BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])

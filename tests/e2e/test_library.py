@@ -6,8 +6,8 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from tests.support.bench import Bench
 
+from tests.support.bench import Bench
 from trueup import PositionSynchronizer, SmartTrailingStopManager, synchronize_positions_on_startup
 from trueup.bootstrap.wiring import Program, open_program
 from trueup.config import Settings, parse_settings

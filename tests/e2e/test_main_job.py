@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from tests.support.bench import Bench
 
+from tests.support.bench import Bench
 from trueup.sim.faults import Fault, FaultKind
 
 BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])

@@ -7,8 +7,8 @@ import signal
 from decimal import Decimal
 
 import pytest
-from tests.support.bench import Bench
 
+from tests.support.bench import Bench
 from trueup.sim.faults import Fault, FaultKind
 from trueup.sim.world.requests import ConditionalRequest
 from trueup.sim.world.types import ConditionalKind, OrderType, Side

@@ -3,7 +3,8 @@
 1. Every look starts from the store and the venue anew; nothing decided before an await is trusted after it: the store refuses a
    row that changed meanwhile, and the look is taken again.
 2. A look that is not complete changes nothing of the account.
-3. The key's identity is checked before anything is decided; another account's answer changes nothing.
+3. The key's identity is checked at the first look, and again before anything that differs is decided; another account's answer
+   changes nothing.
 4. Orders are read before positions: an order whose position is not there then has none.
 """
 
@@ -16,11 +17,12 @@ import msgspec
 import structlog
 
 from trueup.core import narrate, review
-from trueup.core.cases import Case, KnownOrder, LookAgain
+from trueup.core.cases import Case, KnownOrder, LookAgain, Verified
 from trueup.core.marks import sighting
 from trueup.core.settle import Settlement, settle
 from trueup.core.situation import Situation
 from trueup.engine.histories import Histories
+from trueup.engine.telling import Teller
 from trueup.engine.view import Scope, Union, unite
 from trueup.model.changes import ChangeSet, Committed, RecordedOrder
 from trueup.model.errors import AccountMismatch, ClockSkewed, Conflict, Unobserved
@@ -97,8 +99,10 @@ class AccountReconciler:
         self.plan = plan
         self.venue = venue
         self._store = store
+        self._teller = Teller(plan, store, clock)
         self._clock = clock
         self._scope: Scope | None = None
+        self._identified = False
         self._reading: ClockReading | None = None
         self._measured_at_s = 0.0
         self._dry_marks: list[Mark] = []
@@ -116,7 +120,9 @@ class AccountReconciler:
         if self._scope is None:
             self._scope = Scope.of(self.plan.name, self.plan.symbols, self.plan.ignore_symbols, catalog)
         reading = await self._measured()
-        await self._check_identity(owner, options)
+        if not self._identified:
+            await self._check_identity(owner, options)
+            self._identified = True
         why = ""
         for attempt in range(_LOOKS):
             try:
@@ -166,7 +172,7 @@ class AccountReconciler:
     async def _tell(self, owner: Owner, kind: EventType, severity: Severity, data: dict[str, object]) -> None:
         now = self._clock.now_ms()
         event = NewEvent(type=kind, severity=severity, account=self.plan.name, at_ms=now, data=data)
-        await self._store.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, events=(event,)))
+        await self._teller.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, events=(event,)))
 
     async def _once(self, owner: Owner, options: LookOptions, catalog: InstrumentCatalog, *, last: bool) -> Look | None:
         """One look; None: the view was older than what is known, take a newer one."""
@@ -181,6 +187,8 @@ class AccountReconciler:
         decided = await Histories(self.venue).decide(await self._with_trades(cases))
         if not last and any(isinstance(verdict, LookAgain) for _, verdict in decided):
             return None
+        if any(not isinstance(verdict, Verified) for _, verdict in decided):
+            await self._check_identity(owner, options)
         situation = Situation(
             account=self.plan.name,
             venue=self.plan.venue,
@@ -355,7 +363,7 @@ class AccountReconciler:
         if options.record:
             changes = settlement.change_set(self.plan.name, situation.now_ms)
             if not changes.is_empty:
-                committed = await self._store.commit(owner, changes)
+                committed = await self._teller.commit(owner, changes)
                 _log.info(
                     "look.committed", account=self.plan.name, closed=len(settlement.closes), added=len(settlement.opens)
                 )
