@@ -51,7 +51,8 @@ class _Rule(NamedTuple):
 
 
 def _key_names(event: NewEvent) -> object:
-    return [event.data.get("kind"), event.data.get("keys")]
+    keys = event.data.get("keys")
+    return [event.data.get("kind"), sorted(map(str, keys)) if isinstance(keys, list) else keys]
 
 
 def _data(*names: str) -> Callable[[NewEvent], object]:

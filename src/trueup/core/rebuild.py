@@ -135,20 +135,19 @@ def _levels(segment: Segment) -> list[tuple[int, Decimal]]:
 
 
 def fits(row: Position, segment: Segment, trace: Trace) -> bool:
-    """Whether the segment passed through what the row says, so that no fill can be missing since.
+    """Whether the segment had the row's quantity in the state that the row tells of, so that no fill can be missing since.
 
-    A bot may have written another quantity into its row, or one that was never true: that is believed only where a missing
-    fill would show in another way.
+    A bot may have written another quantity meanwhile, or one that was never true: that is believed only where a missing fill
+    would show in another way.
     """
     levels = _levels(segment)
-    if row.verified_as_of_ms is None:
-        return trace.would_show_a_gap(segment) or any(quantity == row.quantity for _, quantity in levels)
     begins, ends = shown_at(row)
     shown = [quantity for at, quantity in levels if at <= begins][-1:]
     shown += [quantity for at, quantity in levels if begins < at <= ends]
     if row.quantity in shown:
         return True
-    return trace.would_show_a_gap(segment) and any(at > ends and quantity == row.quantity for at, quantity in levels)
+    later = any(at > ends and quantity == row.quantity for at, quantity in levels)
+    return trace.would_show_a_gap(segment) and (later or row.verified_as_of_ms is None)
 
 
 def orders_to_ask(segments: tuple[Segment, ...], known: tuple[KnownOrder, ...]) -> tuple[str, ...]:
