@@ -13,6 +13,7 @@ import structlog
 
 from trueup.core.review import order_report
 from trueup.engine.acts import Acts, Attempt
+from trueup.engine.telling import Teller
 from trueup.model.changes import ChangeSet
 from trueup.model.effects import CancelOrder, Effect, EffectKind, EffectState, EffectUpdate, MarketClose
 from trueup.model.errors import AuthenticationRefused, OutcomeUnknown, RateLimited, Rejected, Unobserved
@@ -52,11 +53,12 @@ class EffectsWorker:
         self._plan = plan
         self._timing = timing
         self._acts = Acts(venue, store)
+        self._teller = Teller(plan, store, clock)
         self._store = store
         self._clock = clock
 
     async def run_pass(self, owner: Owner, *, due_only: bool) -> EffectsOutcome:
-        """Tries every unfinished effect, each a bounded number of times.
+        """Tries every unfinished effect on the venue, each a bounded number of times. Notices are `NoticesWorker`'s.
 
         Args:
             due_only: Leave those whose next attempt lies in the future (the daemon); a command tries all.
@@ -64,7 +66,7 @@ class EffectsWorker:
         outcome = EffectsOutcome()
         states = (EffectState.PENDING, EffectState.ESCALATED)
         for effect in await self._store.effects(account=self._plan.name, states=states):
-            if due_only and effect.next_attempt_at_ms > self._clock.now_ms():
+            if effect.kind is EffectKind.NOTIFY or (due_only and effect.next_attempt_at_ms > self._clock.now_ms()):
                 continue
             await self._carry_out(owner, effect, outcome)
         return outcome
@@ -111,7 +113,7 @@ class EffectsWorker:
             done_at_ms=now if attempt.done else None,
         )
         gone = isinstance(payload, CancelOrder) and attempt.done and not attempt.kept
-        await self._store.commit(
+        await self._teller.commit(
             owner,
             ChangeSet(
                 account=self._plan.name,

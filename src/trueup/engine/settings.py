@@ -5,10 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trueup.core.cases import Policy
+from trueup.model.events import Severity
 from trueup.model.positions import AccountMode
 from trueup.model.values import Value
 
-__all__ = ["AccountPlan", "Timing"]
+__all__ = ["AccountPlan", "AlertPlan", "Timing"]
+
+
+class AlertPlan(Value, frozen=True, kw_only=True):
+    """Whom to tell. `places`: how many; 0: nobody, and no notice is written."""
+
+    places: int = 0
+    min_severity: Severity = Severity.WARNING
 
 
 class AccountPlan(Value, frozen=True, kw_only=True):
@@ -30,6 +38,7 @@ class AccountPlan(Value, frozen=True, kw_only=True):
     ignore_symbols: tuple[str, ...] = ()
     protect_adopted: bool = False
     grace_ms: int = 10_000
+    alerts: AlertPlan = AlertPlan()
 
 
 class Timing(Value, frozen=True, kw_only=True):
@@ -43,6 +52,7 @@ class Timing(Value, frozen=True, kw_only=True):
         settle_s: After a stream message, how long its companions are waited for.
         look_spacing_s: Between the looks that stream messages ask for.
         orders_spacing_s: Between readings of the order lists that stream messages ask for.
+        stream_down_s: A stream that stays down so long is told.
     """
 
     audit_interval_s: float
@@ -53,3 +63,4 @@ class Timing(Value, frozen=True, kw_only=True):
     settle_s: float = 0.05
     look_spacing_s: float = 0.5
     orders_spacing_s: float = 10.0
+    stream_down_s: float = 300.0

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from trueup.engine.attention import Attention
+from trueup.engine.heart import Heart
 from trueup.engine.lease import holding
 from trueup.engine.manager import PositionManager
 from trueup.engine.runner import Runner
@@ -31,6 +33,7 @@ _log = structlog.get_logger("trueup.engine")
 
 _TICK_S = 0.25
 _RETRY_S = 2.0
+_TELL_S = 1.0
 
 
 class Supervisor:
@@ -56,6 +59,7 @@ class Supervisor:
         self._holder = holder
         self._open_feed = open_feed
         self._on_report = on_report
+        self._heart = Heart(tuple(runner.work.plan for runner in runners), store, clock)
 
     async def run(self) -> None:
         """Until cancelled; leases are given back on the way out."""
@@ -73,7 +77,7 @@ class Supervisor:
                     _log.info("account.owned", account=runner.account, epoch=owner.epoch)
                     await self._manager.reload(runner.account)
                     await self._manager.tell_loaded(owner)
-                    await self._work(runner, owner)
+                    await self._beside(runner, owner)
             except NotOwner as error:
                 _log.warning("account.not_owned", account=runner.account, problem=str(error))
             except TrueupError as error:
@@ -81,6 +85,31 @@ class Supervisor:
             except Exception:
                 _log.exception("account.unexpected_failure", account=runner.account)
             await self._clock.sleep(_RETRY_S)
+
+    async def _beside(self, runner: Runner, owner: Owner) -> None:
+        """Works on the account and delivers its notices beside it: a place that hangs delays nothing on the venue."""
+        runner.work.tells_beside = True
+        telling = asyncio.create_task(self._tell(runner, owner), name=f"notices {runner.account}")
+        try:
+            await self._work(runner, owner)
+        finally:
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
+            runner.work.tells_beside = False
+
+    async def _tell(self, runner: Runner, owner: Owner) -> None:
+        """Delivers what waits, and the daily sign of life. What goes wrong here is logged and tried again."""
+        while True:
+            try:
+                if runner is self._runners[0]:
+                    await self._heart.beat(owner)
+                await runner.work.notices.run_pass(owner, due_only=True)
+            except (NotOwner, StoreUnavailable) as error:
+                _log.warning("notices.failed", account=runner.account, problem=str(error))
+            except Exception:
+                _log.exception("notices.unexpected_failure", account=runner.account)
+            await self._clock.sleep(_TELL_S)
 
     async def _work(self, runner: Runner, owner: Owner) -> None:
         """Audits at their times, looks that the stream asks for, and other commands' requests, until something fails."""

@@ -17,6 +17,8 @@ import structlog
 from trueup.core.rebuild import CLOSE_PREFIX
 from trueup.engine.account import AccountReconciler, Look, LookOptions
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
+from trueup.engine.telling import NoticesWorker
+from trueup.engine.watch import Outage, Watch
 from trueup.model.changes import ChangeSet
 from trueup.model.effects import EffectKind, EffectState, MarketClose, NewEffect
 from trueup.model.errors import (
@@ -29,11 +31,11 @@ from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, HoldUpdate
 from trueup.model.positions import AccountMode, Position, PositionKey
 from trueup.model.reports import AccountReport, ProtectionReport, QuantityChange
-from trueup.model.values import Value, to_json
+from trueup.model.values import Value, from_json, to_json
 
 if TYPE_CHECKING:
     from trueup.engine.settings import AccountPlan, Timing
-    from trueup.ports import Clock, Owner, Store, Venue
+    from trueup.ports import Clock, Meter, Notifier, Owner, Store, Venue
 
 __all__ = ["AccountWork", "LastLook", "PassOptions"]
 
@@ -66,6 +68,7 @@ class LastLook(Value, frozen=True, kw_only=True):
     unprotected: int = 0
     drift: tuple[str, ...] = ()
     streams: str = "none"
+    outage: Outage | None = None
 
 
 @dataclass
@@ -90,9 +93,23 @@ class _Sum:
 
 
 class AccountWork:
-    """Everything that is done with one account, by whoever owns it."""
+    """Everything that is done with one account, by whoever owns it.
 
-    def __init__(self, plan: AccountPlan, timing: Timing, venue: Venue, store: Store, clock: Clock) -> None:
+    Attributes:
+        streams: How the account's stream stands, in words.
+        tells_beside: Somebody else delivers the notices while this works: a pass does not wait for them.
+        meter: Counts looks and passes.
+    """
+
+    def __init__(
+        self,
+        plan: AccountPlan,
+        timing: Timing,
+        venue: Venue,
+        store: Store,
+        clock: Clock,
+        notifier: Notifier | None = None,
+    ) -> None:
         self.plan = plan
         self.venue = venue
         self._timing = timing
@@ -100,8 +117,12 @@ class AccountWork:
         self._clock = clock
         self._reconciler = AccountReconciler(plan, venue, store, clock)
         self._effects = EffectsWorker(plan, timing, venue, store, clock)
+        self._watch = Watch(plan, timing, store, clock)
         self._last: LastLook | None = None
+        self.notices = NoticesWorker(plan, store, clock, notifier)
         self.streams = "none"
+        self.tells_beside = False
+        self.meter: Meter | None = None
 
     async def run_pass(self, owner: Owner, options: PassOptions, progress: Callable[[str], None]) -> AccountReport:
         """One complete pass.
@@ -119,19 +140,30 @@ class AccountWork:
             return await self._unobserved(owner, options, total, error)
         report = await self._report(total, error=None)
         if not options.dry_run:
-            await self._remember(report, total, error=None)
+            await self._remember(owner, report, total, error=None)
             if options.announce:
                 await self._announce(owner, EventType.SYNCHRONIZATION_COMPLETED, _counts(report))
+        return await self._told(owner, options, report)
+
+    async def _told(self, owner: Owner, options: PassOptions, report: AccountReport) -> AccountReport:
+        """Notices are delivered last, when nothing on the venue waits; one that is not delivered is an effect not carried out."""
+        if not options.dry_run:
+            await self._watch.stream(owner, self.streams)
+            if report.observed:
+                await self._watch.standing(owner, report)
+            if not self.tells_beside:
+                await self.notices.run_pass(owner, due_only=options.due_effects_only)
+        undelivered = await self.notices.undelivered(failed_only=self.tells_beside)
+        report = msgspec.structs.replace(report, unfinished_effects=report.unfinished_effects + undelivered)
+        if self.meter is not None and not options.dry_run:
+            self.meter.passed(report)
         return report
 
     async def _looks(self, owner: Owner, options: PassOptions, progress: Callable[[str], None], total: _Sum) -> None:
         name = self.plan.name
         for _ in range(self.plan.policy.confirm_snapshots + 3):
             progress(f"{name}: looking")
-            look = await self._reconciler.look(
-                owner,
-                LookOptions(apply=not options.dry_run, record=not options.dry_run, orders=options.orders),
-            )
+            look = await self._look(owner, options)
             total.take(look)
             if look.applied and self.plan.mode is AccountMode.PROTECT:
                 progress(f"{name}: carrying effects out")
@@ -145,6 +177,18 @@ class AccountWork:
             if wait_ms:
                 progress(f"{name}: looks again in {wait_ms / 1000:.0f} s to confirm")
             await self._clock.sleep((wait_ms + min(_SLACK_MS, wait_ms)) / 1000)
+
+    async def _look(self, owner: Owner, options: PassOptions) -> Look:
+        began, observed = self._clock.monotonic_s(), False
+        try:
+            look = await self._reconciler.look(
+                owner, LookOptions(apply=not options.dry_run, record=not options.dry_run, orders=options.orders)
+            )
+            observed = True
+        finally:
+            if self.meter is not None:
+                self.meter.looked(self.plan.name, self._clock.monotonic_s() - began, observed=observed)
+        return look
 
     def _patience_ms(self) -> int:
         return max(self.plan.policy.confirm_after_ms, self.plan.grace_ms) + _SLACK_MS
@@ -165,17 +209,18 @@ class AccountWork:
         _log.warning("account.unobserved", account=self.plan.name, problem=str(error))
         report = await self._report(total, error=error)
         if options.dry_run:
-            return report
+            return await self._told(owner, options, report)
         if isinstance(error, AccountMismatch):
             await self._reconciler.tell_mismatch(owner, error)
         elif options.announce:
             await self._announce(owner, EventType.SYNCHRONIZATION_FAILED, {"problem": str(error)})
-        await self._remember(report, total, error=str(error))
-        return report
+        await self._remember(owner, report, total, error=error)
+        return await self._told(owner, options, report)
 
     async def _report(self, total: _Sum, error: Exception | None) -> AccountReport:
         unfinished = (EffectState.PENDING, EffectState.ESCALATED)
-        waiting = await self._store.effects(account=self.plan.name, states=unfinished)
+        effects = await self._store.effects(account=self.plan.name, states=unfinished)
+        waiting = [effect for effect in effects if effect.kind is not EffectKind.NOTIFY]
         look = total.last
         report = AccountReport(
             account=self.plan.name,
@@ -210,15 +255,17 @@ class AccountWork:
             unprotected_overdue=look.unprotected_overdue,
         )
 
-    async def _remember(self, report: AccountReport, total: _Sum, error: str | None) -> None:
+    async def _remember(self, owner: Owner, report: AccountReport, total: _Sum, error: Exception | None) -> None:
         now = self._clock.now_ms()
-        before = self._last.good_at_ms if self._last is not None else None
+        last = self._last or await self._recalled()
+        before = last.good_at_ms if last is not None else None
+        outage = await self._watch.observed(owner, last.outage if last is not None else None, error)
         pin = await self._store.pin_of(self.plan.name)
         reading = total.last.clock if total.last is not None else None
         self._last = LastLook(
             looked_at_ms=now,
             good_at_ms=now if error is None else before,
-            error=error,
+            error=str(error) if error is not None else None,
             identity=pin.fingerprint if pin is not None else None,
             clock_skew_ms=reading.skew_ms if reading is not None else None,
             suspected=len(report.suspected),
@@ -227,8 +274,14 @@ class AccountWork:
             unprotected=len(report.protection.unprotected),
             drift=tuple(_drift(report)),
             streams=self.streams,
+            outage=outage,
         )
         await self._store.set_account_state(self.plan.name, to_json(self._last), now)
+
+    async def _recalled(self) -> LastLook | None:
+        """What an earlier process kept."""
+        kept = (await self._store.account_states()).get(self.plan.name)
+        return from_json(kept[0], LastLook) if kept is not None else None
 
     async def _announce(self, owner: Owner, kind: EventType, data: dict[str, object]) -> None:
         severity = Severity.WARNING if kind is EventType.SYNCHRONIZATION_FAILED else Severity.INFO
