@@ -12,7 +12,7 @@ Sample = tuple[Any, dict[str, str]]
 
 SENT = "sent by the venue, not documented"
 WHOLE_ROW = "the position as its own endpoint shows it; the page of 2026 names its older fields"
-NEWER = "documented since 2025"
+NOTHING_MADE = "the page shows an order; none is made, so none is told"
 
 
 def texts(names: str) -> dict[str, Any]:
@@ -28,6 +28,14 @@ def flags(names: str) -> dict[str, Any]:
 
 
 ORDER_IDS = texts("orderId orderLinkId")
+PERMISSIONS = (
+    "ContractTrade Spot Options Derivatives Exchange Earn Wallet CopyTrading BlockTrade NFT Affiliate FiatP2P "
+    "FiatConvertBroker FiatGlobalPay FiatBitPay BitCard ByXPost"
+)
+ROW_FIELDS = (
+    "tradeMode tpslMode isReduceOnly mmrSysUpdatedTime leverageSysUpdatedTime sessionAvgPrice side adlRankIndicator "
+    "positionBalance breakEvenPrice positionIMByMp positionMMByMp curRealisedPnl seq openTime"
+)
 BATCHED = {"list": [{**texts("category symbol"), **ORDER_IDS}]}
 CODES = {"list": [{"code": 0, "msg": ""}]}
 
@@ -147,28 +155,7 @@ BYBIT: dict[tuple[str, str], Sample] = {
             **numbers("readOnly type deadlineDay unified uta userID inviterID affiliateID"),
             **flags("isMaster"),
             "ips": [""],
-            "permissions": dict.fromkeys(
-                [
-                    "ContractTrade",
-                    "Spot",
-                    "Options",
-                    "Derivatives",
-                    "Exchange",
-                    "Earn",
-                    "Wallet",
-                    "CopyTrading",
-                    "BlockTrade",
-                    "NFT",
-                    "Affiliate",
-                    "FiatP2P",
-                    "FiatConvertBroker",
-                    "FiatGlobalPay",
-                    "FiatBitPay",
-                    "BitCard",
-                    "ByXPost",
-                ],
-                [""],
-            ),
+            "permissions": {name: [""] for name in PERMISSIONS.split()},
         },
         {"userIDInt64": SENT, "inviterIDInt64": SENT, "affiliateIDInt64": SENT},
     ),
@@ -193,26 +180,7 @@ BYBIT: dict[tuple[str, str], Sample] = {
             **texts("cumRealisedPnl createdTime updatedTime"),
             **numbers("positionIdx riskId autoAddMargin"),
         },
-        dict.fromkeys(
-            [
-                "tradeMode",
-                "tpslMode",
-                "isReduceOnly",
-                "mmrSysUpdatedTime",
-                "leverageSysUpdatedTime",
-                "sessionAvgPrice",
-                "side",
-                "adlRankIndicator",
-                "positionBalance",
-                "breakEvenPrice",
-                "positionIMByMp",
-                "positionMMByMp",
-                "curRealisedPnl",
-                "seq",
-                "openTime",
-            ],
-            WHOLE_ROW,
-        ),
+        dict.fromkeys(ROW_FIELDS.split(), WHOLE_ROW),
     ),
     ("POST", "/v5/account/set-margin-mode"): ({"reasons": [texts("reasonCode reasonMsg")]}, {}),
 }
@@ -235,6 +203,14 @@ BYBIT_MESSAGES: dict[str, Sample] = {
     "public ping": ({**flags("success"), **texts("ret_msg op conn_id req_id")}, {}),
     "private ping": ({**texts("op conn_id req_id"), "args": [""]}, {}),
 }
+TESTED_ORDER = {
+    **texts(
+        "clientOrderId cumQty cumQuote executedQty avgPrice origQty price side positionSide status stopPrice symbol"
+    ),
+    **texts("timeInForce type origType workingType priceMatch selfTradePreventionMode"),
+    **numbers("orderId updateTime goodTillDate"),
+    **flags("reduceOnly closePosition priceProtect"),
+}
 BINANCE: dict[tuple[str, str], Sample] = {
     ("GET", "/fapi/v1/ping"): ({}, {}),
     ("GET", "/fapi/v1/fundingInfo"): (
@@ -248,17 +224,7 @@ BINANCE: dict[tuple[str, str], Sample] = {
         {},
     ),
     ("GET", "/fapi/v2/ticker/price"): ({**texts("symbol price"), "time": 0}, {}),
-    ("POST", "/fapi/v1/order/test"): (
-        {
-            **texts(
-                "clientOrderId cumQty cumQuote executedQty avgPrice origQty price side positionSide status stopPrice"
-            ),
-            **texts("symbol timeInForce type origType workingType priceMatch selfTradePreventionMode"),
-            **numbers("orderId updateTime goodTillDate"),
-            **flags("reduceOnly closePosition priceProtect"),
-        },
-        {},
-    ),
+    ("POST", "/fapi/v1/order/test"): (TESTED_ORDER, dict.fromkeys(TESTED_ORDER, NOTHING_MADE)),
     ("GET", "/sapi/v1/account/apiRestrictions"): (
         {
             "createTime": 0,

@@ -6,17 +6,15 @@ no endpoint is left out.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "binance"), str(Path(__file__).parents[1] / "bybit")]
-
 import binance_client
 import bybit_client
-from documented_samples import BINANCE, BYBIT, BYBIT_MESSAGES, CODES, Sample
+from docs_blocks import check_part
+from documented_samples import BINANCE, BYBIT, BYBIT_MESSAGES, CODES, TESTED_ORDER, Sample
 from shapes import differences, unexplained
 
 from trueup.sim.binance import routes as binance_routes
@@ -140,3 +138,13 @@ def test_no_endpoint_is_left_out() -> None:
     for route in binance_routes.ROUTES:
         endpoint = (route.method, route.path)
         assert endpoint in BINANCE or f'"{route.path}"' in texts["binance"], endpoint
+
+
+def test_the_documentation_lists_the_differences() -> None:
+    rows = []
+    for endpoint, (_, reasons) in {**BINANCE, **BYBIT}.items():
+        for why in dict.fromkeys(reasons.values()):
+            names = [name for name, reason in reasons.items() if reason == why]
+            told = "every field" if names == list(TESTED_ORDER) else ", ".join(f"`{name}`" for name in names)
+            rows.append(f"| {endpoint[0]} `{endpoint[1]}` | {told} | {why} |")
+    check_part("venue.md", "documented", ["| answer | fields | why |", "|---|---|---|", *rows])
