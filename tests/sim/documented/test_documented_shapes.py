@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import binance_client
 import bybit_client
+import pytest
 from docs_blocks import check_part
 from documented_samples import BINANCE, BYBIT, BYBIT_MESSAGES, CODES, TESTED_ORDER, Sample
 from shapes import differences, unexplained
