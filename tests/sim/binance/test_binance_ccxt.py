@@ -6,6 +6,7 @@ The table of methods in the documentation is what this run found.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -33,16 +34,11 @@ class Served:
 
     def client(self, library: Any = ccxt.async_support) -> Any:
         """A `binanceusdm` with nothing set but its key and its hosts."""
-        exchange = library.binanceusdm(
-            {
-                "apiKey": self.account.api_key,
-                "secret": self.account.api_secret,
-                "options": {"fetchCurrencies": False, "fetchOpenOrders": {"warnWithoutSymbol": False}},
-            }
-        )
+        exchange = library.binanceusdm({"apiKey": self.account.api_key, "secret": self.account.api_secret})
+        exchange.options["fetchOpenOrders"]["warnWithoutSymbol"] = False  # ccxt's own question, asked at any venue
         for name, url in exchange.urls["api"].items():
-            if isinstance(url, str) and "/fapi/" in url:
-                exchange.urls["api"][name] = self.server.rest_url + "/fapi/" + url.partition("/fapi/")[2]
+            if isinstance(url, str):
+                exchange.urls["api"][name] = re.sub("https://[^/]+", self.server.rest_url, url)
         if "ws" in exchange.urls["api"]:
             exchange.urls["api"]["ws"]["linear"] = self.server.ws_url + "/ws"
         return exchange
