@@ -90,12 +90,14 @@ async def _until_it_runs(house: Bench, *words: str) -> tuple[int | None, str]:
 
 
 def _point_at(house: Bench) -> None:
-    """What a person edits by hand: where the simulated venue answers."""
+    """What a person edits by hand: where the simulated venue answers; and no port that others may have taken."""
     path = house.folder / "trueup.toml"
     text = path.read_text(encoding="utf-8")
     text = text.replace('#rest_url = "https://host" ', f'rest_url = "{house.server.rest_url}" #')
-    path.write_text(text.replace('#ws_url = "wss://host" ', f'ws_url = "{house.server.ws_url}" #'), encoding="utf-8")
-    assert text.count(house.server.rest_url) == 1
+    text = text.replace('#ws_url = "wss://host" ', f'ws_url = "{house.server.ws_url}" #')
+    text = text.replace('# listen = "127.0.0.1:9464" ', 'listen = "" #')
+    path.write_text(text, encoding="utf-8")
+    assert text.count(house.server.rest_url) == text.count('listen = ""') == 1
 
 
 def _set_mode(house: Bench, mode: str) -> None:
