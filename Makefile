@@ -29,7 +29,7 @@ demo: $(VENV)/.run
 	@$(BIN)/trueup demo
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check src tests bench
