@@ -33,6 +33,7 @@ from trueup.core.cases import (
 from trueup.core.lifecycles import Segment, Trace, trace_fills
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
 from trueup.core.rebuild import SETTLES_MS, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
+from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
 from trueup.model.observations import FillHistory, PositionReport
@@ -192,11 +193,7 @@ def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instr
     if _ended_before_it_was_made(row, own) and age_ms < case.policy.new_row_grace_ms:
         why = f"the row is {age_ms // 1000} s old and its fills end before it: its own may not be visible yet"
         return LeaveYoung(row=row, why=why, wait_ms=case.policy.new_row_grace_ms - age_ms)
-    since = tuple(
-        segment
-        for segment in past.segments[past.segments.index(own) :]
-        if segment.closed_at_ms is not None or segment.side is row.side
-    )
+    since = _since_its_end(case, past, own)
     needs = _closing_facts(case, since, own)
     if needs is not None:
         return needs
@@ -213,6 +210,25 @@ def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instr
         report=case.report,
         why=f"{count} closing fill{'s' if count != 1 else ''} took it to zero",
     )
+
+
+def _since_its_end(case: Case, past: Trace, own: Segment) -> tuple[Segment, ...]:
+    """The segment and the lifecycles after it, oldest first: ended ones, and an open one of its own side.
+
+    Where fills are traced leg by leg (Bybit), one of the other side belongs here if the fill that ended its forerunner opened it:
+    a flip. An open one of the other side is that key's own to adopt.
+    """
+    mine = past.segments[past.segments.index(own) :]
+    if not past.by_leg:
+        return tuple(one for one in mine if one.closed_at_ms is not None or one.side is own.side)
+    flips = {one.closings[-1].fill.trade_id for one in mine if one.closed_at_ms is not None}
+    side = own.side.opposite
+    shown = case.opposite.quantity * side.sign if case.opposite is not None else ZERO
+    fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
+    other = trace_fills(fills, side, leg=shown, net=shown, hedge=case.hedge)
+    ended = [one for one in other.segments if one.closed_at_ms is not None and other.problem is None]
+    flipped = [one for one in ended if one.parts[0].fill.trade_id in flips]
+    return (own, *sorted((*mine[1:], *flipped), key=lambda one: one.opened_at_ms or 0))
 
 
 def _ended_before_it_was_made(row: Position, own: Segment) -> bool:

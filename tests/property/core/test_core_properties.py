@@ -194,6 +194,9 @@ def test_a_verified_row_is_closed_exactly_when_and_as_it_was(seen: tuple[Truth, 
         (one.opened_at_ms, one.closed if one.closed_at_ms is not None else one.left) for one in later
     ]
     assert all(one.close is not None or one.side is row.side for one in verdict.successors)
+    for one in verdict.successors:
+        (match,) = [t for t in truth.of(one.side) if f"o{t.opening_trade}" == one.opening_order_id]
+        assert one.close is None or (one.close.quantity, one.close.realized_pnl) == (match.closed, match.cash)
 
 
 @given(seen_rows(verified=False))

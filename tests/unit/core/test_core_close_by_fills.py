@@ -165,6 +165,45 @@ def test_flip_and_back_to_flat_tells_both_lifecycles() -> None:
     assert short.close.closed_at_ms == T0 + 2 * HOUR
 
 
+def test_flip_and_back_to_flat_tells_both_lifecycles_bybit() -> None:
+    """Bybit's fills are traced leg by leg; the flip's own fill chains the one lifecycle to the other."""
+    fills = [
+        fill(SELL, "9", "100", T0 - 2000, closed="0", order="another"),  # a short of before: none of the row's business
+        fill(BUY, "9", "100", T0 - 1000, closed="9"),
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "8", "110", T0 + HOUR, closed="5"),
+        fill(BUY, "3", "105", T0 + 2 * HOUR, closed="3"),
+    ]
+    verdict = decide_close(row(), fills)
+    assert verdict.details.realized_pnl == D(50)
+    (short,) = verdict.successors
+    assert (short.side, short.quantity, short.realized_pnl, short.opened_at_ms) == (SHORT, D(3), D(15), T0 + HOUR)
+
+
+def test_flip_and_flip_back_tells_all_three_lifecycles_bybit() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "8", "110", T0 + HOUR, closed="5"),
+        fill(BUY, "7", "105", T0 + 2 * HOUR, closed="3"),
+    ]
+    book = row(seen=T0 + 10, changed=T0)
+    verdict = closed(decide_key(case(book, report(LONG, "4", entry="105", changed=T0 + 2 * HOUR), history(fills))))
+    assert [(one.side, one.quantity, one.close is None) for one in verdict.successors] == [
+        (SHORT, D(3), False),
+        (LONG, D(4), True),
+    ]
+
+
+def test_the_other_leg_of_a_hedge_is_no_successor() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "3", "100", T0 + 1, closed="0"),
+        fill(SELL, "5", "110", T0 + HOUR, closed="5"),
+        fill(BUY, "3", "105", T0 + 2 * HOUR, closed="3"),
+    ]
+    assert decide_close(row(), fills).successors == ()
+
+
 def test_closed_and_reopened_with_the_same_size_and_price_is_two_lifecycles() -> None:  # lesson 7
     fills = [
         fill(BUY, "5", "100", T0, pnl="0"),
