@@ -65,6 +65,8 @@ class Bench:
     protection: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, dict[str, str]] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
+    alerts: dict[str, str] = field(default_factory=dict)
+    listen: str = ""
 
     def account(self, name: str, venue: str, mode: str = "sync", *, hedge: bool = False, **keys: str) -> str:
         """Opens an account in the world and names it in the configuration. `keys` are TOML values."""
@@ -90,7 +92,7 @@ class Bench:
         sync = {"confirm_after_s": "0", "new_row_grace_s": "0", **self.sync}
         protection = {"grace_s": "0", **self.protection}
         parts = [f'[store]\nurl = "{self.store_url}"\n', _table("sync", sync), _table("protection", protection)]
-        parts.append('[http]\nlisten = ""\n')
+        parts += [_table("alerts", self.alerts), f'[http]\nlisten = "{self.listen}"\n']
         for name, keys in self.accounts.items():
             parts.append("[[accounts]]\n" + f'name = "{name}"\n' + "".join(f"{k} = {v}\n" for k, v in keys.items()))
         self.config.write_text("\n".join(parts))

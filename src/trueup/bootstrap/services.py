@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.bootstrap.explain import explain_position
 from trueup.bootstrap.status import account_statuses
+from trueup.bootstrap.telemetry import telemetry
 from trueup.bootstrap.wiring import Program, open_program
 from trueup.cli.services import HoldOutcome, Say, Services, VenueOptions
 from trueup.engine.runner import Act, Answer
@@ -57,7 +58,7 @@ class _Services:
             return SyncReport(started_at_ms=started, finished_at_ms=program.clock.now_ms(), accounts=tuple(reports))
 
     async def run(self, *, on_ready: Say) -> None:
-        async with self._program(None) as program:
+        async with self._program(None) as program, telemetry(program) as url:
             supervisor = Supervisor(
                 program.manager,
                 tuple(program.runners.values()),
@@ -69,7 +70,8 @@ class _Services:
             )
             seconds = program.timing.audit_interval_s
             names = ", ".join(program.runners)
-            on_ready(f"running {names}: an audit every {seconds:g} s; stop with ctrl-c, look with trueup status")
+            where = f", {url}/metrics and /health" if url is not None else ""
+            on_ready(f"running {names}: an audit every {seconds:g} s{where}; stop with ctrl-c, look with trueup status")
             await supervisor.run()
 
     async def status(self) -> tuple[AccountStatus, ...]:

@@ -14,13 +14,13 @@ from trueup.bootstrap.clock import SystemClock
 from trueup.core.cases import AdoptionPolicy, Policy
 from trueup.engine.manager import PositionManager
 from trueup.engine.runner import Runner
-from trueup.engine.settings import AccountPlan, Timing
+from trueup.engine.settings import AccountPlan, AlertPlan, Timing
 from trueup.engine.work import AccountWork
 from trueup.store import open_store
 
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, Settings
-    from trueup.ports import Clock, Feed, Store, Venue
+    from trueup.ports import Clock, Feed, Notifier, Store, Venue
     from trueup.venues.limits import Limits
     from trueup.venues.markets import Markets
 
@@ -66,11 +66,22 @@ def account_plan(settings: Settings, account: AccountSettings) -> AccountPlan:
         ignore_symbols=tuple(account.ignore_symbols),
         protect_adopted=protection.protect_adopted,
         grace_ms=_ms(protection.grace_s),
+        alerts=AlertPlan(places=len(settings.alerts.urls), min_severity=settings.alerts.min_severity),
     )
 
 
 def timing_of(settings: Settings) -> Timing:
     return Timing(audit_interval_s=settings.sync.audit_interval_s, orders_every=settings.sync.orders_every)
+
+
+def _notifier(settings: Settings) -> Notifier | None:
+    """Raises `ConfigurationError` when an alert's URL cannot be read or used."""
+    urls = [secret.reveal() for secret in settings.alert_urls()]
+    if not urls:
+        return None
+    from trueup.alerts import AppriseNotifier  # late: apprise is slow to import
+
+    return AppriseNotifier(urls, redact=settings.redact)
 
 
 def _ms(seconds: float) -> int:
@@ -93,6 +104,7 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
     names = settings.account_names if accounts is None else tuple(accounts)
     clock, timing, holder = SystemClock(), timing_of(settings), _holder()
     async with AsyncExitStack() as stack:
+        notifier = _notifier(settings) if names else None
         opener = VenueOpener(settings, clock)
         venues = {name: opener.open(settings.account(name)) for name in names}
         for venue in venues.values():
@@ -102,7 +114,7 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
         await store.open()
         runners = {}
         for name, venue in venues.items():
-            work = AccountWork(account_plan(settings, settings.account(name)), timing, venue, store, clock)
+            work = AccountWork(account_plan(settings, settings.account(name)), timing, venue, store, clock, notifier)
             runners[name] = Runner(work, timing, store, clock, holder)
         manager = PositionManager(runners.values(), store, clock)
         yield Program(
@@ -126,6 +138,7 @@ class VenueOpener:
         self._clock = clock
         self._markets: dict[tuple[str, str | None], Markets] = {}
         self._limits: dict[tuple[str, str | None, str | None], Limits] = {}
+        self._limits_of: dict[str, Limits] = {}
 
     def open(self, account: AccountSettings) -> Venue:
         """The account's adapter; no request is sent yet."""
@@ -136,6 +149,8 @@ class VenueOpener:
         secret = self._settings.secret
         proxy = secret(account.name, "proxy").reveal() if account.proxy is not None else None
         place = (account.venue, account.rest_url)
+        limits = self._limits.setdefault((*place, proxy), Limits(self._clock))
+        self._limits_of[account.name] = limits
         return open_venue(
             account=account.name,
             venue=account.venue,
@@ -146,8 +161,13 @@ class VenueOpener:
             proxy=proxy,
             clock=self._clock,
             markets=self._markets.setdefault(place, Markets(account.venue, self._clock)),
-            limits=self._limits.setdefault((*place, proxy), Limits(self._clock)),
+            limits=limits,
         )
+
+    def weight_used(self, account: str) -> int | None:
+        """Of the account's way out, in the running minute; None: the venue has not told it (Bybit counts otherwise)."""
+        limits = self._limits_of.get(account)
+        return limits.weight_used if limits is not None else None
 
     def feed(self, account: AccountSettings, venue: Venue) -> Feed:
         """The account's private stream over its adapter; it connects when it is started."""
