@@ -25,7 +25,6 @@ _HOUR_MS = 3_600_000
 LONGEST_REPEAT_MS = DAY_MS
 """Nothing that was told longer ago than this keeps a notice from being told."""
 
-_SLACK_MS = 60_000
 _HEARTBEAT = "heartbeat"
 _LONGEST_SUBJECT = 80
 
@@ -208,8 +207,8 @@ def untold(notices: Iterable[Notice], told: Mapping[str, int], now_ms: int) -> l
 
 def _is_due(notice: Notice, told: Mapping[str, int], now_ms: int) -> bool:
     last = told.get(notice.dedup)
-    if notice.event_type is None:  # a minute early rather than a day and a pass late
-        return last is None or now_ms - last >= DAY_MS - _SLACK_MS
+    if notice.event_type is None:
+        return last is None or now_ms - last >= DAY_MS
     rule = _RULES[notice.event_type]
     if last is not None and now_ms - last < rule.repeat_ms:
         return False
