@@ -14,7 +14,7 @@ from trueup.sim.faults import Fault, FaultKind
 BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
 
 
-async def until(bench: Bench, wanted: Any, *, seconds: float = 30) -> None:
+async def until(bench: Bench, wanted: Any, *, seconds: float = 90) -> None:
     """Waits for a fact of the book; raises when it does not come."""
     for _ in range(int(seconds / 0.1)):
         if wanted():
@@ -78,6 +78,7 @@ async def test_the_stream_tells_of_a_close_long_before_the_next_audit(bench: Ben
 async def test_a_command_beside_a_running_daemon_is_handed_to_it(bench: Bench, venue: str) -> None:
     name = bench.account("main", venue)
     bench.sync["audit_interval_s"] = "3600"
+    bench.fault(Fault(FaultKind.STREAM_REFUSED, status=503))  # nobody tells the daemon, and its next audit is far away
     bench.world.open_position(name, "ETHUSDT", "long", "2")
     process = await bench.start("run")
     try:
