@@ -1,42 +1,58 @@
-"""docs/telling.md against the rules of notices and the metrics that the daemon answers."""
+"""docs/alerts.md and docs/metrics.md name what there is, and nothing else."""
 
 from __future__ import annotations
 
 import re
 
-from docs_pages import codes, rows, section
-
-from trueup.bootstrap.clock import SystemClock
-from trueup.core.notices import notice_effects, notices_of, told_name, untold
+from tests.docs.docs_blocks import DOCS
+from trueup.core.notices import notices_of, untold
 from trueup.metrics import Metrics
 from trueup.model.effects import Notice
 from trueup.model.events import EventType, NewEvent, Severity
 
-PAGE = "docs/telling.md"
 HOUR_MS = 3_600_000
 
 
-def _notice(kind: EventType) -> Notice | None:
+class _NoClock:
+    def now_ms(self) -> int:
+        raise AssertionError("not asked")
+
+    def monotonic_s(self) -> float:
+        raise AssertionError("not asked")
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("not asked")
+
+
+def rows(page: str) -> list[list[str]]:
+    """First cells of every table's rows that begin with code."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return [re.split(r" *\| *", line.strip("| ")) for line in text.splitlines() if line.startswith("| `")]
+
+
+def notice(kind: EventType) -> Notice | None:
     """What an event of that type is told as; None: it is not told."""
     event = NewEvent(type=kind, severity=Severity.CRITICAL, account="main", at_ms=0)
     return next(iter(notices_of([event], Severity.INFO)), None)
 
 
-def test_the_events_that_are_told_and_how_often() -> None:
-    told = {codes(cells[0])[0]: cells for cells in rows(section(PAGE, "Notices"))}
-    assert set(told) == {kind.value for kind in EventType if _notice(kind) is not None}
-    for name, (_, _, again) in told.items():
-        notice = _notice(EventType(name))
-        assert notice is not None
-        before = {told_name(effect.dedup_key): 0 for effect in notice_effects([notice], 1, 0)}
-        if not name.endswith("_AGAIN"):
+def test_the_alerts_page_lists_every_event_that_is_told_and_how_often() -> None:
+    told = {row[0].strip("`"): row[2] for row in rows("alerts.md")}
+    assert set(told) == {kind.value for kind in EventType if notice(kind) is not None}
+    for name, again in told.items():
+        one = notice(EventType(name))
+        assert one is not None
+        if again != "with its trouble":
             due_ms = int(again.removesuffix(" h")) * HOUR_MS
-            assert untold([notice], before, due_ms - 1) == [], name
-            assert untold([notice], before, due_ms) == [notice], name
+            assert untold([one], {one.dedup: 0}, due_ms - 1) == [], name
+            assert untold([one], {one.dedup: 0}, due_ms) == [one], name
 
 
-def test_every_metric_is_told() -> None:
-    told = {codes(cells[0])[0] for cells in rows(section(PAGE, "`/metrics`"))}
-    text = Metrics({"main": 30.0}, SystemClock()).text().decode()
-    shown = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
-    assert told == {name for name in shown if not name.endswith("_created")}
+def test_the_metrics_page_lists_every_series_with_its_labels() -> None:
+    found = {}
+    for family in Metrics({"main": 30.0}, _NoClock()).registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        found[name] = labels
+    told = {row[0].strip("`"): set(filter(None, row[1].split(", "))) for row in rows("metrics.md")}
+    assert told == found
