@@ -10,7 +10,7 @@ from trueup.model.holds import Hold, HoldKind, HoldState
 __all__ = ["HOLD_MEANING", "holds_screen"]
 
 HOLD_MEANING = {
-    HoldKind.MASS_CLOSE: "Many positions are gone from the venue at once, and no fill proves that they were closed.",
+    HoldKind.MASS_CLOSE: "More is gone from the venue than absence alone may close, and no fill proves that it was closed.",
     HoldKind.INCONCLUSIVE: "The venue shows flat, but its history has opening fills that nothing closed.",
     HoldKind.ADOPTION: "The venue has a position that the book lacks.",
     HoldKind.IDENTITY: "The key answers for another venue account than the book's.",

@@ -133,7 +133,7 @@ def _finding_texts(account: AccountStatus, now_ms: int) -> Iterable[Span]:
     if account.suspected:
         yield (f"{account.suspected} suspected: gone from the venue, not proven closed", Style.WARN)
     if account.quarantined:
-        yield (f"{plural(account.quarantined, 'unreadable row')}: nothing is called gone meanwhile", Style.WARN)
+        yield (f"{plural(account.quarantined, 'unreadable row')}, left alone until corrected", Style.WARN)
     if account.orphans:
         yield (f"{plural(account.orphans, 'orphan stop')} on the venue", Style.WARN)
     if account.pending_effects:

@@ -232,7 +232,7 @@ def _steps_of(account: AccountReport, dry_run: bool) -> Iterable[str]:
     if account.suspected:
         yield "run `trueup sync` again: what is suspected closes when it is confirmed or proven, and clears when seen"
     if account.quarantined:
-        yield f"correct the unreadable rows of {name}: while they stand, nothing of it is called gone"
+        yield f"correct the unreadable rows of {name}: left alone until then; one of the venue's blocks closes on absence"
     if account.rejected:
         yield "run `trueup sync` again: a second look confirms what is not adopted yet"
     yield from _steps_of_mode(account, dry_run)
