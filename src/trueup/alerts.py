@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["AppriseNotifier"]
 
 _TIMEOUT_S = 10.0
+_TALKATIVE = ("apprise", "urllib3")
+"""They log URLs, with the tokens in them; apprise is asked through its own callback for what went wrong."""
+
 _STATUS = re.compile(r"error=(\d{3})\b")
 _KINDS = {
     Severity.INFO: "info",
@@ -133,9 +136,9 @@ def _place(number: int, url: str) -> _Place:
     """Raises `ConfigurationError` for a URL that apprise cannot send to."""
     import apprise  # late: it is slow to import, and most commands tell nothing
 
-    logger = logging.getLogger("apprise")  # it logs URLs and payloads
-    logger.propagate = False
-    logger.handlers[:] = [logging.NullHandler()]
+    for name in _TALKATIVE:
+        logging.getLogger(name).propagate = False
+        logging.getLogger(name).handlers[:] = [logging.NullHandler()]
     scheme = url.partition("://")[0]
     label = f"alerts.urls[{number}]" + (f" ({scheme})" if re.fullmatch(r"[a-z][a-z0-9+.-]{0,20}", scheme) else "")
     asset = apprise.AppriseAsset(
