@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -70,4 +70,14 @@ def anchors(name: str) -> set[str]:
 def commands(name: str) -> list[str]:
     """The lines of shell blocks without their comments."""
     lines = [line for block in blocks(name, "sh") for line in block.splitlines()]
+    return _bare(lines)
+
+
+def typed(name: str) -> list[str]:
+    """What a person types in a console: the lines after ``$ ``."""
+    lines = [line for block in blocks(name, "console") for line in block.splitlines() if line.startswith("$ ")]
+    return _bare(line.removeprefix("$ ") for line in lines)
+
+
+def _bare(lines: Iterable[str]) -> list[str]:
     return [stripped for line in lines if (stripped := re.sub(r"\s+#.*$", "", line).strip())]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docs_pages import PAGES, ROOT, anchors, codes, commands, links, prose
+from docs_pages import PAGES, ROOT, anchors, codes, commands, links, prose, typed
 from typer.testing import CliRunner
 
 from trueup.cli import build_app
@@ -45,11 +45,11 @@ def _no_services(_settings: object) -> Any:
     raise AssertionError("help opens nothing")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if commands(name)])
+@pytest.mark.parametrize("name", [name for name in NAMES if commands(name) or typed(name)])
 def test_shell_commands_can_be_given(name: str) -> None:
     app = build_app(_no_services)
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for line in commands(name):
+    for line in [*commands(name), *typed(name)]:
         words = shlex.split(line.partition(" 2>>")[0])
         match words:
             case ["trueup", *arguments]:
