@@ -36,7 +36,7 @@ def run_here(case: str) -> list[Figure]:
     return figures
 
 
-def write_docs(page: Path, case: str, figures: list[Figure]) -> None:
+def write_docs(page: Path, case: str, figures: list[Figure], where: str) -> None:
     """Puts the figures of a case between the marks of a page of the documentation."""
     text = page.read_text(encoding="utf-8")
     start, end = f"<!-- bench: {case} -->\n", "<!-- end: bench -->"
@@ -44,7 +44,7 @@ def write_docs(page: Path, case: str, figures: list[Figure]) -> None:
     _, closed, after = rest.partition(end)
     if not found or not closed:
         sys.exit(f"{page}: no part {start.strip()}")
-    lines = [*markdown(figures), "", f"On {machine()}; {time.strftime('%Y-%m-%d', time.gmtime())}."]
+    lines = [*markdown(figures), "", f"On {where}; {time.strftime('%Y-%m-%d', time.gmtime())}."]
     page.write_text(before + start + "\n" + "\n".join(lines) + "\n\n" + end + after, encoding="utf-8")
 
 
@@ -67,7 +67,8 @@ def main() -> int:
 
 
 def _report(wanted: list[str], page: Path | None) -> int:
-    print(f"on {machine()}", flush=True)
+    where = machine()
+    print(f"on {where}", flush=True)
     figures: list[Figure] = []
     failed: list[str] = []
     for name in wanted:
@@ -81,7 +82,7 @@ def _report(wanted: list[str], page: Path | None) -> int:
     OUTPUT.write_text(json.dumps([figure.as_json() for figure in figures], indent=2) + "\n", encoding="utf-8")
     print(f"\nwrote {OUTPUT.relative_to(ROOT)}")
     if page is not None and not failed:
-        write_docs(page, "-".join(wanted), figures)
+        write_docs(page, "-".join(wanted), figures, where)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -12,9 +12,10 @@ _MIB = 1024 * 1024
 
 
 def machine() -> str:
-    """Processor, cores and interpreter in one line."""
+    """Processor, cores, interpreter, and how busy it is: figures of a machine that does other work are worse."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}"
+    load = f"load {os.getloadavg()[0]:.1f} at the start"
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python}, {load}"
 
 
 def _processor() -> str:
