@@ -14,6 +14,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def _control(ports: dict[str, str]) -> str:
 def _examples(language: str) -> list[tuple[Block, Block]]:
     """Each block of the language with its output, in order."""
     blocks = blocks_of(PAGE)
-    pairs = [pair for pair in zip(blocks, blocks[1:], strict=False) if pair[0].language == language]
+    pairs = [pair for pair in pairwise(blocks) if pair[0].language == language]
     for block, output in pairs:
         assert output.language == "output", f"line {block.line}: its output is not shown"
     return pairs
