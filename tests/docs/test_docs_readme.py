@@ -164,8 +164,8 @@ def test_what_is_not_there_yet_is_not_there() -> None:
     missing = codes(section("README.md", "Not there yet"))
     words = {tuple(code.split()[1:]) for code in missing if code.startswith("trueup ")}
     known = {command.path for command in COMMANDS}
-    exist = {("status",), ("run",), ("sync",)}
-    assert words & known == exist, "a command that exists now is told as missing, or a known one was left out"
+    assert words
+    assert not words & known, "a command that exists now is told as missing"
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     goals = {code.removeprefix("make ") for code in missing if code.startswith("make ")}
     assert goals
