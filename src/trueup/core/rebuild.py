@@ -88,9 +88,9 @@ def _seen_in(row: Position, candidates: list[Segment], slack_ms: int) -> Segment
     if row.verified_as_of_ms is None:
         return None
     begins, ends = shown_at(row)
-    for at in (row.venue_updated_at_ms, row.verified_as_of_ms - 1):
+    for at in _moments(row):
         for segment in candidates:
-            if at is not None and _contains(segment, at):
+            if _contains(segment, at):
                 return segment
     return next(
         (s for s in candidates if s.opened_at_ms is not None and begins <= s.opened_at_ms <= ends + slack_ms), None
@@ -141,13 +141,20 @@ def fits(row: Position, segment: Segment, trace: Trace) -> bool:
     would show in another way.
     """
     levels = _levels(segment)
-    begins, ends = shown_at(row)
-    shown = [quantity for at, quantity in levels if at <= begins][-1:]
-    shown += [quantity for at, quantity in levels if begins < at <= ends]
-    if row.quantity in shown:
-        return True
-    later = any(at > ends and quantity == row.quantity for at, quantity in levels)
+    begins = shown_at(row)[0]
+    for moment in _moments(row):
+        if [quantity for at, quantity in levels if at <= moment][-1:] == [row.quantity]:
+            return True
+    later = any(at > begins and quantity == row.quantity for at, quantity in levels)
     return trace.would_show_a_gap(segment) and (later or row.verified_as_of_ms is None)
+
+
+def _moments(row: Position) -> list[int]:
+    """When the row's numbers stood: at the change time that the venue stated with them, and just before the view's own time."""
+    if row.verified_as_of_ms is None:
+        return [row.opened_at_ms]
+    changed = row.venue_updated_at_ms
+    return [row.verified_as_of_ms - 1] if changed is None else [changed, row.verified_as_of_ms - 1]
 
 
 def orders_to_ask(segments: tuple[Segment, ...], known: tuple[KnownOrder, ...]) -> tuple[str, ...]:

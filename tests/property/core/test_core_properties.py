@@ -214,7 +214,7 @@ def test_a_bots_row_is_closed_exactly_when_and_as_it_was(seen: tuple[Truth, Posi
         check_close(truth, row, verdict)
 
 
-@given(seen_rows(gaps=SPACED), st.data())
+@given(seen_rows(), st.data())
 def test_with_a_fill_missing_since_it_was_seen_nothing_is_based_on_fills(
     seen: tuple[Truth, Position], data: st.DataObject
 ) -> None:

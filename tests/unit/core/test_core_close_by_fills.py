@@ -454,6 +454,16 @@ def test_a_missing_fill_never_makes_an_open_position_look_closed_and_reopened() 
     assert isinstance(verdict, Suspect)
 
 
+def test_an_empty_answer_right_after_a_burst_of_fills_closes_nothing() -> None:
+    """Seen at 2, then 3, then 1 within the same second. Anchored at flat, the line passes through 2 by chance."""
+    fills = [
+        fill(SELL, "2", "100", T0, pnl="0"),
+        fill(SELL, "1", "100", T0 + 2, pnl="0"),
+        fill(BUY, "2", "100", T0 + 3, pnl="0"),
+    ]
+    suspected(decide_key(case(row(SHORT, "2", seen=T0 + 1, changed=T0), None, history(fills))))
+
+
 def test_a_reopening_whose_fill_is_not_visible_yet_is_not_taken_for_the_same() -> None:
     """Closed and reopened with the same size; the history shows only the close: it does not add up to what was seen."""
     fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "103", T0 + HOUR)]
