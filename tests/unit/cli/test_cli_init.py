@@ -103,6 +103,7 @@ def converse(folder: Path, answers: list[str]) -> tuple[int, str]:
     )
     os.close(slave)
     shown, waiting = b"", iter(answers)
+    answered = 0
     while True:
         try:
             piece = os.read(master, 65536)
@@ -111,7 +112,9 @@ def converse(folder: Path, answers: list[str]) -> tuple[int, str]:
         if not piece:
             break
         shown += piece
-        if shown.rstrip(b" ").endswith(b"]:"):
+        asked = shown.rstrip(b" ")
+        if asked.endswith(b"]:") and len(asked) > answered:  # a prompt may come in pieces: each is answered once
+            answered = len(asked)
             os.write(master, next(waiting).encode())
     os.close(master)
     return process.wait(timeout=30), shown.decode()
