@@ -31,6 +31,7 @@ from trueup.model.orders import OrderRecord
 from trueup.model.positions import Position
 from trueup.model.reports import AccountReport
 from trueup.model.stream import StreamEvent, StreamHealth
+from trueup.model.trailing import TrailingRecord
 from trueup.model.values import Value
 
 __all__ = ["Clock", "Feed", "Meter", "Notifier", "Owner", "Request", "Store", "StoredObservation", "Venue"]
@@ -287,6 +288,10 @@ class Store(Protocol):
     async def holds(self, *, account: str | None = None, states: Sequence[HoldState] = ()) -> list[Hold]: ...
 
     async def marks(self, account: str) -> list[Mark]: ...
+
+    async def trailing(self, account: str) -> list[TrailingRecord]:
+        """Of the account's active positions, by position id."""
+        ...
 
     async def pin_of(self, account: str) -> Identity | None: ...
 

@@ -15,16 +15,14 @@ activation is not forgotten.
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from enum import StrEnum
 
 from trueup.model.orders import Side
+from trueup.model.trailing import TrailingPhase, TrailingState
 from trueup.model.values import Value
 
 __all__ = [
     "Trail",
-    "TrailingPhase",
     "TrailingPolicy",
-    "TrailingState",
     "TrailingStep",
     "advance",
     "callback_at",
@@ -32,12 +30,6 @@ __all__ = [
 ]
 
 _HUNDRED = Decimal(100)
-
-
-class TrailingPhase(StrEnum):
-    WAITING = "waiting"  # the activation profit was never reached
-    ACTIVE = "active"
-    TRIGGERED = "triggered"  # the price was seen at or beyond the trigger: the stop on the venue fires
 
 
 class TrailingStep(Value, frozen=True, kw_only=True):
@@ -73,22 +65,6 @@ class Trail(Value, frozen=True, kw_only=True):
     side: Side
     entry_price: Decimal
     price_tick: Decimal | None = None
-
-
-class TrailingState(Value, frozen=True, kw_only=True):
-    """Where following stands.
-
-    Attributes:
-        phase: For people; whether the stop follows is told by the peak as well.
-        peak_price: Most favourable price seen, quote units; None: none was seen yet.
-        trigger_price: Where the stop should be, quote units; None: nowhere yet (the fixed stop holds).
-        moved_at_ms: When the trigger moved last, in the time of the prices; None: never.
-    """
-
-    phase: TrailingPhase = TrailingPhase.WAITING
-    peak_price: Decimal | None = None
-    trigger_price: Decimal | None = None
-    moved_at_ms: int | None = None
 
 
 def advance(state: TrailingState, price: Decimal, at_ms: int, trail: Trail, policy: TrailingPolicy) -> TrailingState:

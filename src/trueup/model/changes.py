@@ -14,6 +14,7 @@ from trueup.model.events import NewEvent
 from trueup.model.holds import HoldUpdate, Mark, MarkKind, NewHold
 from trueup.model.orders import Fill, OrderKind, OrderList, OrderSide, OrderStatus
 from trueup.model.positions import Amount, CloseDetails, Origin, Position, PositionKey
+from trueup.model.trailing import TrailingRecord
 from trueup.model.values import Value
 
 __all__ = [
@@ -162,6 +163,7 @@ class ChangeSet(Value, frozen=True, kw_only=True):
 
     Attributes:
         marks: Set (or replaced); `clear_marks` are removed.
+        trailing: Set (or replaced), of rows that this change set does not insert.
         now_ms: Our clock, for `updated_at` columns.
     """
 
@@ -181,6 +183,7 @@ class ChangeSet(Value, frozen=True, kw_only=True):
     marks: tuple[Mark, ...] = ()
     clear_marks: tuple[tuple[PositionKey, MarkKind], ...] = ()
     observations: tuple[Observation, ...] = ()
+    trailing: tuple[TrailingRecord, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -201,6 +204,7 @@ class ChangeSet(Value, frozen=True, kw_only=True):
                 self.marks,
                 self.clear_marks,
                 self.observations,
+                self.trailing,
             )
         )
 

@@ -80,6 +80,9 @@ def check(owner_account: str, changes: ChangeSet) -> None:
     if len(set(touched)) != len(touched):
         twice = next(item for item in touched if touched.count(item) > 1)
         raise InvariantBroken(f"a change set changes position {twice} twice; one change must say all of it")
+    followed = [record.position_id for record in changes.trailing]
+    if len(set(followed)) != len(followed):
+        raise InvariantBroken("a change set sets the trailing stop of a position twice; one record must say all of it")
     for opened in changes.opens:
         if opened.venue not in VENUES.values():
             raise InvariantBroken(f"new position {opened.key}: venue {opened.venue!r} is none that the book knows")

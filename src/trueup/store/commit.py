@@ -114,6 +114,7 @@ class _Commit:
         await self._hold_updates()
         hold_ids = await self._holds()
         await self._marks()
+        await self._trailing()
         await self._observations()
         return Committed(
             position_ids=tuple(position_ids),
@@ -295,6 +296,21 @@ class _Commit:
         ]
         for group in waves(rows, lambda row: row[:4]):
             await self._statements.mark.run(self._connection, group)
+
+    async def _trailing(self) -> None:
+        rows = [
+            (
+                record.position_id,
+                self._changes.account,
+                record.state.phase.value,
+                record.state.peak_price,
+                record.state.trigger_price,
+                record.state.moved_at_ms,
+                record.saved_at_ms,
+            )
+            for record in self._changes.trailing
+        ]
+        await self._statements.trailing.run(self._connection, rows)
 
     async def _observations(self) -> None:
         seen = self._changes.observations

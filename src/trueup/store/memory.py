@@ -21,6 +21,7 @@ from trueup.model.observations import Identity
 from trueup.model.orders import OrderStatus
 from trueup.model.positions import Position, PositionStatus
 from trueup.model.times import DAY_MS, time_text
+from trueup.model.trailing import TrailingRecord
 from trueup.ports import Owner, Request, StoredObservation
 from trueup.store import changeset
 from trueup.store.limits import REQUEST_DAYS, STATUSES
@@ -227,6 +228,10 @@ class MemoryStore:
     async def marks(self, account: str) -> list[Mark]:
         found = [mark for mark in self._rows.marks.values() if mark.key.account == account]
         return sorted(found, key=lambda mark: (mark.first_at_ms, mark.key.symbol, mark.key.side, mark.kind))
+
+    async def trailing(self, account: str) -> list[TrailingRecord]:
+        book = {row.position_id for row in (await self.active(account)).positions}
+        return [record for position_id, record in sorted(self._rows.trailing.items()) if position_id in book]
 
     async def pin_of(self, account: str) -> Identity | None:
         return self.database.pins.get(account)

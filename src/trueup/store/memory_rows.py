@@ -29,6 +29,7 @@ from trueup.model.holds import Hold, HoldState, Mark, MarkKind, NewHold
 from trueup.model.orders import OrderStatus
 from trueup.model.positions import Position, PositionKey, PositionStatus
 from trueup.model.times import DAY_MS
+from trueup.model.trailing import TrailingRecord
 from trueup.model.values import from_json, to_json
 from trueup.ports import StoredObservation
 from trueup.store import changeset
@@ -53,6 +54,7 @@ class MemoryRows:
     effects: dict[int, Effect] = field(default_factory=dict)
     holds: dict[int, Hold] = field(default_factory=dict)
     marks: dict[tuple[PositionKey, MarkKind], Mark] = field(default_factory=dict)
+    trailing: dict[int, TrailingRecord] = field(default_factory=dict)
     observations: dict[int, StoredObservation] = field(default_factory=dict)
     last_ids: dict[str, int] = field(default_factory=dict)
 
@@ -97,7 +99,9 @@ class MemoryCommit:
             (effect, self._inserted.optional(f"effect {effect.dedup_key}", effect.position_id, effect.key))
             for effect in changes.effects
         ]
-        for position_id in (linked for _, linked in (*orders, *trades, *effects) if linked is not None):
+        named = [linked for _, linked in (*orders, *trades, *effects) if linked is not None]
+        named += [record.position_id for record in changes.trailing]
+        for position_id in named:
             if position_id not in rows.positions and position_id not in (*position_ids, *rows.unreadable):
                 raise InvariantBroken(f"memory store: position {position_id} is named but not in the book")
         self._check_states()
@@ -121,6 +125,8 @@ class MemoryCommit:
             rows.marks.pop(cleared, None)
         for mark in changes.marks:
             rows.marks[mark.key, mark.kind] = mark
+        for record in changes.trailing:
+            rows.trailing[record.position_id] = record
         self._observations()
         return Committed(
             position_ids=position_ids, effect_ids=effect_ids, hold_ids=hold_ids, event_ids=tuple(self._events())

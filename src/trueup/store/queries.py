@@ -12,12 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from trueup.model.changes import ActiveBook, RecordedOrder, RecordedTrade, UnreadableRow
+from trueup.model.decimals import optional_decimal
 from trueup.model.effects import Effect, EffectKind, EffectState
 from trueup.model.errors import ConfigurationError, Unreadable
 from trueup.model.events import Event, Severity
 from trueup.model.holds import Hold, HoldKind, HoldState, Mark, MarkKind
 from trueup.model.orders import Side
 from trueup.model.positions import Position, PositionKey
+from trueup.model.trailing import TrailingPhase, TrailingRecord, TrailingState
 from trueup.model.values import from_json
 from trueup.ports import StoredObservation
 from trueup.store.database import Database
@@ -48,6 +50,7 @@ __all__ = [
     "positions",
     "recorded_orders",
     "trades_of",
+    "trailing",
 ]
 
 
@@ -304,6 +307,30 @@ async def marks(database: Database, account: str) -> list[Mark]:
             last_as_of_ms=row[4],
             count=row[5],
             detail=row[6],
+        )
+        for row in rows
+    ]
+
+
+async def trailing(database: Database, account: str) -> list[TrailingRecord]:
+    """See `trueup.ports.Store.trailing`."""
+    table, book = database.tables.trailing, database.tables.positions
+    names = ("position_id", "phase", "peak_price", "trigger_price", "moved_at_ms", "saved_at_ms")
+    followed = sa.select(book.c.id).where(book.c.account == account, book.c.status == "active")
+    query = _raw(table, names).where(table.c.account == account, table.c.position_id.in_(followed))
+    rows = await _fetch(
+        database, f"reading the trailing stops of account {account!r}", query.order_by(table.c.position_id)
+    )
+    return [
+        TrailingRecord(
+            position_id=row[0],
+            state=TrailingState(
+                phase=TrailingPhase(row[1]),
+                peak_price=optional_decimal(row[2], f"trailing of position {row[0]}: peak_price"),
+                trigger_price=optional_decimal(row[3], f"trailing of position {row[0]}: trigger_price"),
+                moved_at_ms=row[4],
+            ),
+            saved_at_ms=row[5],
         )
         for row in rows
     ]

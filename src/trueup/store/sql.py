@@ -10,6 +10,7 @@ from trueup.model.events import Event
 from trueup.model.holds import Hold, HoldState, Mark
 from trueup.model.observations import Identity
 from trueup.model.positions import Position
+from trueup.model.trailing import TrailingRecord
 from trueup.ports import Owner, Request, StoredObservation
 from trueup.store import commit, desk, migrate, owners, queries
 from trueup.store.database import Database, Location
@@ -96,6 +97,9 @@ class SqlStore:
 
     async def marks(self, account: str) -> list[Mark]:
         return await queries.marks(self._database, account)
+
+    async def trailing(self, account: str) -> list[TrailingRecord]:
+        return await queries.trailing(self._database, account)
 
     async def pin_of(self, account: str) -> Identity | None:
         return await desk.pin_of(self._database, account)

@@ -133,6 +133,15 @@ EFFECT_COLUMNS: Final = (
     "next_attempt_at_ms",
     "created_at_ms",
 )
+TRAILING_COLUMNS: Final = (
+    "position_id",
+    "account",
+    "phase",
+    "peak_price",
+    "trigger_price",
+    "moved_at_ms",
+    "saved_at_ms",
+)
 EVENT_COLUMNS: Final = ("at", "type", "severity", "account", "symbol", "position_id", "data")
 OBSERVATION_COLUMNS: Final = ("account", "position_id", "at_ms", "name", "input", "output")
 
@@ -342,6 +351,15 @@ class Statements:
             return sa.delete(marks).where(*(marks.c[name] == row[name] for name in names))
 
         return Batch(self.dialect, {name: marks.c[name] for name in names}, build)
+
+    @functools.cached_property
+    def trailing(self) -> Batch:
+        """Rows: `TRAILING_COLUMNS`."""
+
+        def update(_table: sa.Table, new: Any) -> dict[str, Any]:
+            return {name: new[name] for name in TRAILING_COLUMNS if name != "position_id"}
+
+        return upsert_batch(self.dialect, self.tables.trailing, TRAILING_COLUMNS, ("position_id",), update)
 
     @functools.cached_property
     def observation(self) -> InsertBatch:

@@ -107,6 +107,7 @@ class Tables:
         self.effects = self._effects(make)
         self.holds = self._holds(make)
         self.marks = self._marks(make)
+        self.trailing = self._trailing(make)
         self.observations = self._observations(make)
         self.requests = self._requests(make)
         self.owners = self._table(
@@ -343,6 +344,26 @@ class Tables:
             make.whole("last_as_of_ms", required=True),
             make.whole("count", required=True),
             make.text("detail", required=True),
+        )
+
+    def _trailing(self, make: _Columns) -> sa.Table:
+        return self._table(
+            "trailing",
+            sa.Column(
+                "position_id",
+                sa.BigInteger(),
+                sa.ForeignKey(make.positions.c.id),
+                primary_key=True,
+                autoincrement=False,
+                info={"kind": "whole"},
+            ),
+            make.text("account", required=True),
+            make.text("phase", required=True),
+            make.number("peak_price"),
+            make.number("trigger_price"),
+            make.whole("moved_at_ms"),
+            make.whole("saved_at_ms", required=True),
+            sa.Index("trailing_by_account", "account"),
         )
 
     def _observations(self, make: _Columns) -> sa.Table:

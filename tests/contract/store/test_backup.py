@@ -31,7 +31,7 @@ from trueup.model.errors import ConfigurationError
 from trueup.model.observations import Identity
 from trueup.model.positions import Amount
 from trueup.ports import Store
-from trueup.store import backup, open_store, restore, upgrade
+from trueup.store import backup, migrate, open_store, restore, upgrade
 
 
 async def _fill(store: Store) -> None:
@@ -121,11 +121,11 @@ async def test_a_postgresql_backup_is_restored_whole(
 
 async def test_what_is_no_dump_is_refused(postgresql_backend: PostgresqlBackend, tmp_path: Path) -> None:
     path = tmp_path / "dump.jsonl"
-    head = '{"format":"trueup-dump","version":1,"revision":"0001"}\n'
+    head = f'{{"format":"trueup-dump","version":1,"revision":"{migrate.HEAD}"}}\n'
     row = '{"table":"pins","row":{"account":"a","fingerprint":"f","strength":"weak","at_ms":1%s}}\n'
     for text, problem in (
         ("hello\n", "is not a dump"),
-        (head.replace("0001", "0000"), "of schema revision 0000"),
+        (head.replace(migrate.HEAD, "0000"), "of schema revision 0000"),
         (head + '{"table":"secrets","row":{}}\n', "line 2: table 'secrets'"),
         (head + row % "" + "half a li", "line 3 is not a row"),
         (head + row % ',"colour":"red"', r"columns that table pins lacks \(colour\)"),

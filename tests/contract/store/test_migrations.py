@@ -150,3 +150,17 @@ async def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: py
     connection = sqlite3.connect(tmp_path / "new.db")
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     connection.close()
+
+
+async def test_a_store_of_the_first_revision_keeps_its_rows(sql_backend: SqlBackend) -> None:
+    """An embedded one is moved when it is opened, a PostgreSQL one by the command."""
+    row_id = await sql_backend.insert_bot_row()
+    await sql_backend.sql("DROP TABLE {s}trailing")
+    await sql_backend.sql("UPDATE {s}trueup_version SET version_num = '0001'")
+    if not isinstance(sql_backend, SqliteBackend):
+        report = await upgrade(sql_backend.url)
+        assert (report.previous, report.revision) == ("0001", migrate.HEAD)
+    store = await sql_backend.store()
+    assert [row.position_id for row in await store.positions()] == [row_id]
+    assert await store.trailing("main") == []
+    assert await sql_backend.sql("SELECT version_num FROM {s}trueup_version") == [(migrate.HEAD,)]

@@ -18,15 +18,14 @@ from hypothesis import strategies as st
 from tests.support.trailing_reference import Reference
 from trueup.core.trailing import (
     Trail,
-    TrailingPhase,
     TrailingPolicy,
-    TrailingState,
     TrailingStep,
     advance,
     callback_at,
     profit_percent,
 )
 from trueup.model.orders import Side
+from trueup.model.trailing import TrailingPhase, TrailingState
 from trueup.model.values import from_json, to_json
 
 SEEDS = 1_000
