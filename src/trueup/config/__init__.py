@@ -5,7 +5,7 @@ See docs/configuration.md for every key.
 
 from __future__ import annotations
 
-from trueup.config.fields import SUPPORTED_VENUES, AdoptPolicy, HostPort, TriggerBy, UnprotectableAction
+from trueup.config.fields import SUPPORTED_VENUES, AdoptPolicy, HostPort, TrailingKind, TriggerBy, UnprotectableAction
 from trueup.config.load import CONFIG_VARIABLE, DEFAULT_PATH, config_path, load_settings, parse_settings
 from trueup.config.secrets import Secret, SecretRef
 from trueup.config.settings import (
@@ -33,6 +33,7 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "SyncSettings",
+    "TrailingKind",
     "TriggerBy",
     "UnprotectableAction",
     "config_path",

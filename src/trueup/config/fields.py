@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -44,6 +45,9 @@ __all__ = [
     "StoreUrl",
     "StreamUrl",
     "Symbols",
+    "TrailingKind",
+    "TrailingSteps",
+    "TrailingWord",
     "TriggerBy",
     "TriggerWord",
     "UnprotectableAction",
@@ -81,6 +85,14 @@ class UnprotectableAction(StrEnum):
 
     ALERT = "alert"
     CLOSE = "close"
+
+
+class TrailingKind(StrEnum):
+    """Who follows the price with the stop."""
+
+    OWN = "own"  # trueup moves its own stop
+    NATIVE = "native"  # the venue's own trailing order, set by trueup
+    OFF = "off"
 
 
 class HostPort(NamedTuple):
@@ -175,6 +187,21 @@ def _percent_or_zero(value: Any) -> Decimal:
     if not 0 <= number < 100:
         _refuse(expected)
     return number
+
+
+def _trailing_steps(value: Any) -> tuple[tuple[Decimal, Decimal], ...]:
+    expected = 'expected pairs of percentages, profit and callback, e.g. [["3.0", "0.4"], ["5.0", "0.2"]]'
+    if not isinstance(value, list | tuple):
+        _refuse(expected)
+    steps = []
+    for pair in value:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            _refuse(expected)
+        steps.append((_percent(pair[0]), _percent(pair[1])))
+    for (profit, callback), (higher, tighter) in pairwise(steps):
+        if higher <= profit or tighter >= callback:
+            _refuse("expected every step at a higher profit, with a smaller callback, than the one before it")
+    return tuple(steps)
 
 
 def _yes_no(value: Any) -> bool:
@@ -337,6 +364,8 @@ ModeWord = Annotated[AccountMode, PlainValidator(_word(AccountMode))]
 AdoptWord = Annotated[AdoptPolicy, PlainValidator(_word(AdoptPolicy))]
 TriggerWord = Annotated[TriggerBy, PlainValidator(_word(TriggerBy))]
 UnprotectableWord = Annotated[UnprotectableAction, PlainValidator(_word(UnprotectableAction))]
+TrailingWord = Annotated[TrailingKind, PlainValidator(_word(TrailingKind))]
+TrailingSteps = Annotated[tuple[tuple[Decimal, Decimal], ...], PlainValidator(_trailing_steps)]
 SeverityWord = Annotated[Severity, PlainValidator(_word(Severity))]
 VenueName = Annotated[str, PlainValidator(_venue)]
 AccountName = Annotated[str, PlainValidator(_account_name)]

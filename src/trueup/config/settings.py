@@ -35,6 +35,9 @@ from trueup.config.fields import (
     StoreUrl,
     StreamUrl,
     Symbols,
+    TrailingKind,
+    TrailingSteps,
+    TrailingWord,
     TriggerBy,
     TriggerWord,
     UnprotectableAction,
@@ -83,12 +86,24 @@ class SyncSettings(_Section):
 
 
 class ProtectionSettings(_Section):
-    """The stops that trueup keeps. Percentages are of the entry price (activation) or of the peak (callback)."""
+    """The stops that trueup keeps. Percentages are of the entry price (profits) or of the peak (callbacks).
+
+    Attributes:
+        trailing_steps: Profit and callback pairs, rising and tightening.
+        trailing_break_even_percent: 0: the stop does not go to the entry price on its own.
+        trailing_update_s: Between two moves of a stop.
+        trailing_min_move_percent: Of the stop's price; a smaller move waits.
+    """
 
     stop_loss_percent: Percent = Decimal("5.0")
     trigger_by: TriggerWord = TriggerBy.MARK
     trailing_activation_percent: PercentOrZero = Decimal("1.5")
     trailing_callback_percent: Percent = Decimal("0.5")
+    trailing: TrailingWord = TrailingKind.OWN
+    trailing_steps: TrailingSteps = ()
+    trailing_break_even_percent: PercentOrZero = Decimal("0")
+    trailing_update_s: Seconds = 5.0
+    trailing_min_move_percent: PercentOrZero = Decimal("0.05")
     grace_s: Seconds = 10.0
     on_unprotectable: UnprotectableWord = UnprotectableAction.ALERT
     protect_adopted: YesNo = False

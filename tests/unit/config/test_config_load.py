@@ -17,6 +17,7 @@ from trueup.config import (
     ProtectionSettings,
     Settings,
     SyncSettings,
+    TrailingKind,
     TriggerBy,
     UnprotectableAction,
     config_path,
@@ -62,6 +63,11 @@ def test_every_default_of_the_contract() -> None:
         "trigger_by": TriggerBy.MARK,
         "trailing_activation_percent": Decimal("1.5"),
         "trailing_callback_percent": Decimal("0.5"),
+        "trailing": TrailingKind.OWN,
+        "trailing_steps": (),
+        "trailing_break_even_percent": Decimal("0"),
+        "trailing_update_s": 5.0,
+        "trailing_min_move_percent": Decimal("0.05"),
         "grace_s": 10.0,
         "on_unprotectable": UnprotectableAction.ALERT,
         "protect_adopted": False,
@@ -173,3 +179,8 @@ def test_settings_can_be_built_from_values() -> None:
 def test_an_unknown_account_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match=r'no account "mian" \(did you mean "main"\?\).* it has: main'):
         parse(ACCOUNT).account("mian")
+
+
+def test_steps_are_exact_pairs() -> None:
+    settings = parse(f'[protection]\ntrailing_steps = [["3.0", "0.4"], [5, 0.2]]\n{ACCOUNT}')
+    assert settings.protection.trailing_steps == ((Decimal("3.0"), Decimal("0.4")), (Decimal("5"), Decimal("0.2")))
