@@ -134,12 +134,15 @@ def _creator_reason(created_by: str | None) -> ExitReason:
 
 
 def _by_order(case: Case, row: Position) -> Close | None:
-    """One of the row's own closing orders was filled for all of it since it was last seen open; its fills cannot be read."""
+    """One of the row's own closing orders was filled for all of it since it was last seen open; its fills cannot be read.
+
+    What a conditional order filled stands on the order that it became, where that is another one.
+    """
     history = case.history
     if history is None or history.orders is None:
         return None
     for known in case.known_orders:
-        record = history.orders.get(known.order_id) or _child_of(history.orders.records, known.order_id)
+        record = _child_of(history.orders.records, known.order_id) or history.orders.get(known.order_id)
         if record is None or record.status is not OrderStatus.FILLED or record.order_side is not row.side.exit_side:
             continue
         if record.filled_quantity != row.quantity or record.at_ms is None:

@@ -349,6 +349,14 @@ def test_the_child_of_a_triggered_stop_is_found_by_its_parent() -> None:
     assert closed(decide_key(case(row(), None, past, orders=[STOP]))).details.closing_order_id == "child"
 
 
+def test_the_child_counts_where_the_triggered_stop_itself_is_listed_too() -> None:
+    """As Binance answers: the conditional order says that it triggered, what it filled stands on the order that it became."""
+    stop = record("s1", status=OrderStatus.TRIGGERED, filled=None, average=None, at=T0 + HOUR)
+    past = history([fill(BUY, "5", "100", T0)], orders=[stop, record("child", parent="s1", at=T0 + HOUR)])
+    details = closed(decide_key(case(row(), None, past, orders=[STOP]))).details
+    assert (details.closing_order_id, details.exit_price) == ("child", D(110))
+
+
 def test_our_own_close_command_is_manual() -> None:
     past = with_order(kind=OrderKind.MARKET, client="tu-close-1", at=T0 + HOUR)
     assert closed(decide_key(case(row(), None, past, orders=[STOP]))).details.exit_reason is ExitReason.MANUAL
