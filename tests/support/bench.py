@@ -225,7 +225,10 @@ def _table(name: str, keys: Mapping[str, str]) -> str:
 
 
 @asynccontextmanager
-async def open_bench(folder: Path, store_url: str | None = None, *, seed: int = 11) -> AsyncIterator[Bench]:
-    world = served_world(seed)
+async def open_bench(
+    folder: Path, store_url: str | None = None, *, seed: int = 11, clock_offset_ms: int = 0
+) -> AsyncIterator[Bench]:
+    """`clock_offset_ms`: the venue's clock minus the machine's."""
+    world = served_world(seed, clock_offset_ms=clock_offset_ms)
     async with VenueServer(world) as server:
         yield Bench(folder, world, server, store_url or f"sqlite:///{folder / 'book.db'}")
