@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -24,6 +24,19 @@ __all__ = ["AccountHealth", "Metrics"]
 _INTERVALS = 3
 _SLACK_S = 1.0
 _BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class TrailingCount(Protocol):
+    """What `Metrics.trailing` reads of each account."""
+
+    @property
+    def following(self) -> int: ...
+
+    @property
+    def fed(self) -> bool: ...
+
+    @property
+    def moves(self) -> int: ...
 
 
 class AccountHealth(Value, frozen=True, kw_only=True):
@@ -45,6 +58,7 @@ class Metrics:
         self._observed_at_s: dict[str, float] = {}
         self._errors: dict[str, str | None] = {}
         self._failures: dict[str, int] = {}
+        self._moved: dict[str, int] = {}
         self.registry = CollectorRegistry()
         self._looks = self._counter("looks", "Looks at the venue")
         self._unobserved = self._counter("unobserved", "Looks that did not come back complete: they changed nothing")
@@ -71,6 +85,9 @@ class Metrics:
         )
         self._quarantined = self._gauge("quarantined_rows", "Rows that could not be read at the newest look")
         self._stream = self._gauge("stream_up", "1 while the private stream is confirmed")
+        self._following = self._gauge("trailing_stops", "Positions whose stop follows the price")
+        self._prices = self._gauge("price_feed_up", "1 while every followed price comes by stream, or none is followed")
+        self._moves = self._counter("trailing_moves", "Times that a trailing stop moved")
         self._age = self._gauge("observed_age_seconds", "Since the last complete look of this process; NaN before it")
         self._interval = self._gauge("audit_interval_seconds", "Between two audits")
         self._skew = self._gauge("clock_skew_seconds", "The venue's clock less ours; NaN before it was measured")
@@ -92,8 +109,9 @@ class Metrics:
     def _begin(self, account: str, interval_s: float) -> None:
         counters = (self._looks, self._unobserved, self._added, self._changed, self._cleaned, self._cleanup_failures)
         gauges = (self._effects, self._holds, self._positions, self._unprotected, self._suspected, self._quarantined)
-        for series in (*counters, *gauges, self._stream, self._seconds):
+        for series in (*counters, *gauges, self._stream, self._seconds, self._following, self._moves):
             series.labels(account)
+        self._prices.labels(account).set(1)
         for evidence in Evidence:
             self._closed.labels(account, evidence.value)
         for unknown in (self._age, self._skew, self._weight):
@@ -148,6 +166,14 @@ class Metrics:
         """How each account's stream stands, as `status` words it."""
         for account, word in words.items():
             self._stream.labels(account).set(word == "up")
+
+    def trailing(self, healths: Mapping[str, TrailingCount]) -> None:
+        """How following prices stands, by account."""
+        for account, health in healths.items():
+            self._following.labels(account).set(health.following)
+            self._prices.labels(account).set(health.fed)
+            self._moves.labels(account).inc(max(0, health.moves - self._moved.get(account, 0)))
+            self._moved[account] = health.moves
 
     def store_answered(self, answered: bool) -> None:
         self._readable.set(answered)

@@ -6,7 +6,7 @@ raises; it never returns less.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
@@ -30,11 +30,22 @@ from trueup.model.observations import (
 from trueup.model.orders import OrderRecord
 from trueup.model.positions import Position
 from trueup.model.reports import AccountReport
-from trueup.model.stream import StreamEvent, StreamHealth
+from trueup.model.stream import PriceEvent, StreamEvent, StreamHealth
 from trueup.model.trailing import TrailingRecord
 from trueup.model.values import Value
 
-__all__ = ["Clock", "Feed", "Meter", "Notifier", "Owner", "Request", "Store", "StoredObservation", "Venue"]
+__all__ = [
+    "Clock",
+    "Feed",
+    "Meter",
+    "Notifier",
+    "Owner",
+    "PriceSource",
+    "Request",
+    "Store",
+    "StoredObservation",
+    "Venue",
+]
 
 
 class Clock(Protocol):
@@ -137,6 +148,32 @@ class Feed(Protocol):
     async def aclose(self) -> None: ...
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]: ...
+
+
+class PriceSource(Protocol):
+    """Mark prices of a changing set of symbols: an async iterator of `PriceEvent` for one reader."""
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """What is wanted: unified symbols."""
+        ...
+
+    async def subscribe(self, symbols: Iterable[str]) -> None:
+        """Wants these too.
+
+        Raises:
+            UnknownSymbol: The market list lacks one; none of them is taken.
+            Unobserved: The market list could not be read.
+        """
+        ...
+
+    async def unsubscribe(self, symbols: Iterable[str]) -> None: ...
+
+    def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[PriceEvent]: ...
 
 
 class Notifier(Protocol):

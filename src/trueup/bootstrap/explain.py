@@ -24,6 +24,8 @@ _WORDS = {
     EventType.CLOSED_ON_ABSENCE: "No fill proves this close: absence was confirmed by time, or accepted by a person ({why}).",
     EventType.CLOSE_AMENDED: "Better evidence came later: the close was amended.",
     EventType.TRAILING_STOP_REMOVED: "Its trailing stop is followed no more.",
+    EventType.TRAILING_STOP_ACTIVATED: "Its stop follows the price from here: peak {peak_price}, stop at {trigger_price}.",
+    EventType.TRAILING_STOP_TRIGGERED: "The price was seen at or beyond its trailing stop {trigger_price} (peak {peak_price}).",
     EventType.ORPHANED_SL_CLEANED: "Its order {order_id} ({order_type}) is gone from the venue.",
     EventType.ORPHANED_SL_KEPT: "Order {order_id} was left alone: {why}.",
     EventType.CLEANUP_FAILED: "Order {order_id} could not be cancelled yet; it will be tried again ({problem}).",

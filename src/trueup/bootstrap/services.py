@@ -67,6 +67,7 @@ class _Services:
                 program.clock,
                 program.holder,
                 open_feed=program.open_feed,
+                open_prices=program.open_prices,
             )
             seconds = program.timing.audit_interval_s
             names = ", ".join(program.runners)

@@ -69,6 +69,7 @@ class _Answers:
                 await self._read()
                 self._read_at_s = now
         self._metrics.streams({name: runner.work.streams for name, runner in program.runners.items()})
+        self._metrics.trailing({name: manager.health for name, manager in program.manager.trailing_managers.items()})
         return 200, self._metrics.text()
 
     async def _read(self) -> None:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, cast
 
 from trueup.bootstrap.clock import SystemClock
 from trueup.core.cases import AdoptionPolicy, Policy
+from trueup.core.trailing import TrailingPolicy, TrailingStep
 from trueup.engine.manager import PositionManager
 from trueup.engine.runner import Runner
-from trueup.engine.settings import AccountPlan, AlertPlan, Timing
+from trueup.engine.settings import AccountPlan, AlertPlan, Timing, TrailingKind, TrailingPlan
 from trueup.engine.work import AccountWork
 from trueup.store import open_store
 
 if TYPE_CHECKING:
-    from trueup.config import AccountSettings, Settings
-    from trueup.ports import Clock, Feed, Notifier, Store, Venue
+    from trueup.config import AccountSettings, ProtectionSettings, Settings
+    from trueup.ports import Clock, Feed, Notifier, PriceSource, Store, Venue
     from trueup.venues.limits import Limits
     from trueup.venues.markets import Markets
 
@@ -45,6 +46,10 @@ class Program:
         """The account's private stream, not started."""
         return self.opener.feed(self.settings.account(account), self.venues[account])
 
+    def open_prices(self, account: str) -> PriceSource | None:
+        """Mark prices of the account's venue, not started."""
+        return self.opener.prices(self.settings.account(account), self.venues[account])
+
 
 def account_plan(settings: Settings, account: AccountSettings) -> AccountPlan:
     """The engine's view of one account's configuration."""
@@ -66,7 +71,26 @@ def account_plan(settings: Settings, account: AccountSettings) -> AccountPlan:
         ignore_symbols=tuple(account.ignore_symbols),
         protect_adopted=protection.protect_adopted,
         grace_ms=_ms(protection.grace_s),
+        trailing=_trailing_plan(protection),
         alerts=AlertPlan(places=len(settings.alerts.urls), min_severity=settings.alerts.min_severity),
+    )
+
+
+def _trailing_plan(protection: ProtectionSettings) -> TrailingPlan:
+    break_even = protection.trailing_break_even_percent
+    return TrailingPlan(
+        kind=TrailingKind(protection.trailing.value),
+        policy=TrailingPolicy(
+            activation_percent=protection.trailing_activation_percent,
+            callback_percent=protection.trailing_callback_percent,
+            steps=tuple(
+                TrailingStep(profit_percent=profit, callback_percent=callback)
+                for profit, callback in protection.trailing_steps
+            ),
+            break_even_percent=break_even if break_even > 0 else None,
+            min_interval_ms=_ms(protection.trailing_update_s),
+            min_move_percent=protection.trailing_min_move_percent,
+        ),
     )
 
 
@@ -185,4 +209,19 @@ class VenueOpener:
             chance=random.Random(),  # noqa: S311 - spreads reconnections, guards nothing
             ws_url=account.ws_url,
             proxy=secret(account.name, "proxy").reveal() if account.proxy is not None else None,
+        )
+
+    def prices(self, account: AccountSettings, venue: Venue) -> PriceSource:
+        """Mark prices by stream, on the account's way out; it connects when something is wanted of it."""
+        import random
+
+        from trueup.venues.stream import open_price_feed
+        from trueup.venues.stream.adapter import Adapter
+
+        return open_price_feed(
+            cast("Adapter", venue),
+            clock=self._clock,
+            chance=random.Random(),  # noqa: S311 - spreads reconnections, guards nothing
+            ws_url=account.ws_url,
+            proxy=self._settings.secret(account.name, "proxy").reveal() if account.proxy is not None else None,
         )

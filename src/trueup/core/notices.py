@@ -127,11 +127,24 @@ _RULES: Mapping[EventType, _Rule] = {
         _data("since_ms"),
         clears=EventType.STREAM_DOWN,
     ),
+    EventType.PRICE_FEED_DOWN: _Rule(
+        "mark prices do not come since {since}",
+        "Trailing stops of {following} positions follow prices that are asked for meanwhile: {fallback} ({problem}).\n"
+        "none: they stand where they are until prices come again. {fallback_problem}",
+        _data("fallback"),
+    ),
+    EventType.PRICE_FEED_UP_AGAIN: _Rule(
+        "mark prices come again",
+        "They had not come since {since}.",
+        _data("since_ms"),
+        clears=EventType.PRICE_FEED_DOWN,
+    ),
 }
 
 _LOUDNESS: Mapping[EventType, Severity] = {
     EventType.ACCOUNT_OBSERVED_AGAIN: Severity.ERROR,
     EventType.STREAM_UP_AGAIN: Severity.WARNING,
+    EventType.PRICE_FEED_UP_AGAIN: Severity.WARNING,
 }
 """All-clears are said quietly and told like the trouble that they end."""
 

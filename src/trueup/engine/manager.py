@@ -44,7 +44,9 @@ class PositionManager:
         self._store = store
         self._clock = clock
         self._cache = PositionCache()
-        self._trailing = {account: SmartTrailingStopManager(account) for account in self._runners}
+        self._trailing = {
+            account: SmartTrailingStopManager(account, runner.work.plan) for account, runner in self._runners.items()
+        }
 
     @property
     def positions(self) -> Mapping[PositionKey, Position]:
@@ -93,7 +95,7 @@ class PositionManager:
         trailing = self._trailing[account]
         for row in gone:
             await trailing.on_position_closed(row.key, row.realized_pnl)
-        trailing.restore(book.positions)
+        trailing.restore(book.positions, await self._store.trailing(account))
 
     async def sync_exchange_positions(
         self, account: str, *, progress: Callable[[str], None] = _silent

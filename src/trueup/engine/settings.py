@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 
 from trueup.core.cases import Policy
+from trueup.core.trailing import TrailingPolicy
 from trueup.model.events import Severity
 from trueup.model.positions import AccountMode
 from trueup.model.values import Value
 
-__all__ = ["AccountPlan", "AlertPlan", "Timing"]
+__all__ = ["AccountPlan", "AlertPlan", "Timing", "TrailingKind", "TrailingPlan"]
 
 
 class AlertPlan(Value, frozen=True, kw_only=True):
@@ -17,6 +19,21 @@ class AlertPlan(Value, frozen=True, kw_only=True):
 
     places: int = 0
     min_severity: Severity = Severity.WARNING
+
+
+class TrailingKind(StrEnum):
+    """Who follows the price with a stop."""
+
+    OWN = "own"
+    NATIVE = "native"  # the venue, by an order that trueup sets
+    OFF = "off"
+
+
+class TrailingPlan(Value, frozen=True, kw_only=True):
+    """How stops follow."""
+
+    kind: TrailingKind = TrailingKind.OFF
+    policy: TrailingPolicy = TrailingPolicy(activation_percent=Decimal("1.5"), callback_percent=Decimal("0.5"))
 
 
 class AccountPlan(Value, frozen=True, kw_only=True):
@@ -38,6 +55,7 @@ class AccountPlan(Value, frozen=True, kw_only=True):
     ignore_symbols: tuple[str, ...] = ()
     protect_adopted: bool = False
     grace_ms: int = 10_000
+    trailing: TrailingPlan = TrailingPlan()
     alerts: AlertPlan = AlertPlan()
 
 
@@ -53,6 +71,10 @@ class Timing(Value, frozen=True, kw_only=True):
         look_spacing_s: Between the looks that stream messages ask for.
         orders_spacing_s: Between readings of the order lists that stream messages ask for.
         stream_down_s: A stream that stays down so long is told.
+        prices_down_s: Mark prices that stopped to come so long ago are told, where a stop follows them.
+        prices_silent_s: A followed symbol of which nothing was heard for so long is asked for by a request.
+        prices_read_s: Between two such requests.
+        peaks_saved_s: Between two writings of peaks that moved no trigger.
     """
 
     audit_interval_s: float
@@ -64,3 +86,7 @@ class Timing(Value, frozen=True, kw_only=True):
     look_spacing_s: float = 0.5
     orders_spacing_s: float = 10.0
     stream_down_s: float = 300.0
+    prices_down_s: float = 10.0
+    prices_silent_s: float = 15.0
+    prices_read_s: float = 5.0
+    peaks_saved_s: float = 5.0

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from trueup.engine.attention import Attention
+from trueup.engine.following import Follower
 from trueup.engine.heart import Heart
 from trueup.engine.lease import holding
 from trueup.engine.manager import PositionManager
@@ -25,7 +25,7 @@ from trueup.model.errors import NotOwner, StoreUnavailable, TrueupError
 if TYPE_CHECKING:
     from trueup.engine.settings import Timing
     from trueup.model.reports import AccountReport
-    from trueup.ports import Clock, Feed, Owner, Store
+    from trueup.ports import Clock, Feed, Owner, PriceSource, Store
 
 __all__ = ["Supervisor"]
 
@@ -49,6 +49,7 @@ class Supervisor:
         holder: str,
         *,
         open_feed: Callable[[str], Feed | None] = lambda _: None,
+        open_prices: Callable[[str], PriceSource | None] = lambda _: None,
         on_report: Callable[[AccountReport], None] = lambda _: None,
     ) -> None:
         self._manager = manager
@@ -58,8 +59,13 @@ class Supervisor:
         self._clock = clock
         self._holder = holder
         self._open_feed = open_feed
+        self._followers = {runner.account: self._follower(runner, open_prices) for runner in runners}
         self._on_report = on_report
         self._heart = Heart(tuple(runner.work.plan for runner in runners), store, clock)
+
+    def _follower(self, runner: Runner, open_prices: Callable[[str], PriceSource | None]) -> Follower:
+        work, manager = runner.work, self._manager.trailing_managers[runner.account]
+        return Follower(work.plan, self._timing, manager, work.venue, self._store, self._clock, open_prices)
 
     async def run(self) -> None:
         """Until cancelled; leases are given back on the way out."""
@@ -87,15 +93,18 @@ class Supervisor:
             await self._clock.sleep(_RETRY_S)
 
     async def _beside(self, runner: Runner, owner: Owner) -> None:
-        """Works on the account and delivers its notices beside it: a place that hangs delays nothing on the venue."""
+        """Works on the account; beside it prices are followed, and notices delivered: a place that hangs delays nothing."""
         runner.work.tells_beside = True
-        telling = asyncio.create_task(self._tell(runner, owner), name=f"notices {runner.account}")
+        beside = [
+            asyncio.create_task(self._tell(runner, owner), name=f"notices {runner.account}"),
+            asyncio.create_task(self._followers[runner.account].run(owner), name=f"trailing {runner.account}"),
+        ]
         try:
             await self._work(runner, owner)
         finally:
-            telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await telling
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             runner.work.tells_beside = False
 
     async def _tell(self, runner: Runner, owner: Owner) -> None:
@@ -121,7 +130,7 @@ class Supervisor:
                 due = self._clock.monotonic_s() >= next_audit
                 if due:
                     next_audit = self._clock.monotonic_s() + self._timing.audit_interval_s
-                if due or attention.wants_look():
+                if due or attention.wants_look() or self._followers[runner.account].wants_look():
                     nth = due and audits % self._timing.orders_every == 0
                     orders = nth or not attention.is_up or attention.wants_orders()
                     attention.looking(orders=orders)

@@ -1,6 +1,8 @@
-"""Which positions are followed by a trailing stop, and the end of following them.
+"""Which positions are followed by a trailing stop, where each stands, and the end of following them.
 
-What is followed is derived from committed rows: a row that closed is followed no more, whoever noticed the close.
+1. What is followed is derived from committed rows: a row that closed is followed no more, whoever noticed the close.
+2. Where a stop stands is derived from committed records, and from prices only in the process that owns the account.
+3. A price moves nothing here but the state: the stop itself is placed by whoever keeps positions covered, from the record.
 """
 
 from __future__ import annotations
@@ -8,45 +10,135 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.core.trailing import Trail, advance
 from trueup.engine.cache import key_of
-from trueup.model.positions import Position, PositionKey
+from trueup.engine.settings import TrailingKind
+from trueup.model.positions import AccountMode, Origin, Position, PositionKey
+from trueup.model.trailing import TrailingPhase, TrailingRecord, TrailingState
 from trueup.model.values import Value
 
-__all__ = ["SmartTrailingStopManager", "TrailingStop"]
+if TYPE_CHECKING:
+    from trueup.engine.settings import AccountPlan
+    from trueup.model.instruments import InstrumentCatalog
+    from trueup.ports import Store
+
+__all__ = ["SmartTrailingStopManager", "TrailingHealth", "TrailingStop", "kept_trigger"]
 
 _log = structlog.get_logger("trueup.trailing")
 
 
+class TrailingHealth(Value, frozen=True, kw_only=True):
+    """How following stands, for metrics.
+
+    Attributes:
+        following: Positions whose stops the price moves.
+        fed: Whether the price of each of them comes by stream; True while nothing is followed.
+        moves: Triggers that this process moved.
+    """
+
+    following: int = 0
+    fed: bool = True
+    moves: int = 0
+
+
 class TrailingStop(Value, frozen=True, kw_only=True):
-    """A followed position. `activated`: its activation price was reached."""
+    """A followed position and where its trailing stop stands. `activated`: its activation profit was reached."""
 
     position_id: int
     key: PositionKey
     activated: bool
+    state: TrailingState = TrailingState()
+
+
+async def kept_trigger(store: Store, row: Position) -> Decimal | None:
+    """Where a lifecycle's trailing stop stands, as the store keeps it; None: it follows none, or does not yet."""
+    for record in await store.trailing(row.account):
+        if record.position_id == row.position_id:
+            return record.state.trigger_price
+    return None
 
 
 class SmartTrailingStopManager:
-    """The trailing stops of one account."""
+    """The trailing stops of one account. `health`: how following stands, where this process follows."""
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, plan: AccountPlan | None = None) -> None:
+        """Args: `plan`: None for an account that this process only shows."""
         self.account = account
+        self._plan = plan
         self._stops: dict[PositionKey, TrailingStop] = {}
+        self._rows: dict[PositionKey, Position] = {}
+        self._drives = False
+        self.health = TrailingHealth()
 
     @property
     def trailing_stops(self) -> Mapping[PositionKey, TrailingStop]:
         """Read-only, by key."""
         return MappingProxyType(self._stops)
 
-    def restore(self, rows: Iterable[Position]) -> None:
-        """Follows exactly what the committed active rows of this account say."""
-        self._stops = {
-            row.key: TrailingStop(position_id=row.position_id, key=row.key, activated=row.trailing_activated)
-            for row in rows
-            if row.account == self.account and row.has_trailing_stop
+    @property
+    def follows_prices(self) -> bool:
+        """Whether this account's positions are followed by trueup itself."""
+        plan = self._plan
+        return plan is not None and plan.mode is AccountMode.PROTECT and plan.trailing.kind is TrailingKind.OWN
+
+    @property
+    def followed(self) -> Mapping[PositionKey, Position]:
+        """The rows whose stops prices move: known in entry price, not suspected, and the operator's to protect."""
+        if not self.follows_prices:
+            return {}
+        return {
+            key: row
+            for key, row in self._rows.items()
+            if row.entry_price is not None and row.suspected_since_ms is None and self._is_protected(row)
         }
+
+    def drive(self, driving: bool) -> None:
+        """Whether this process moves the states: then they are newer here than in the records."""
+        self._drives = driving
+
+    def restore(self, rows: Iterable[Position], records: Iterable[TrailingRecord] = ()) -> None:
+        """Takes over what the committed active rows and records of this account say."""
+        self._rows = {row.key: row for row in rows if row.account == self.account}
+        states = {record.position_id: record.state for record in records}
+        if self._drives:
+            states |= {stop.position_id: stop.state for stop in self._stops.values()}
+        followed = self.followed
+        self._stops = {
+            key: self._stop(row, states.get(row.position_id, TrailingState()))
+            for key, row in self._rows.items()
+            if row.has_trailing_stop or key in followed or row.position_id in states
+        }
+
+    def _stop(self, row: Position, state: TrailingState) -> TrailingStop:
+        before = self._stops.get(row.key)
+        known = before is not None and before.position_id == row.position_id and before.activated
+        activated = row.trailing_activated or known or state.phase is TrailingPhase.ACTIVE
+        return TrailingStop(position_id=row.position_id, key=row.key, activated=activated, state=state)
+
+    def _is_protected(self, row: Position) -> bool:
+        return row.origin is Origin.BOT or (self._plan is not None and self._plan.protect_adopted)
+
+    def take(self, symbol: str, price: Decimal, at_ms: int, catalog: InstrumentCatalog) -> None:
+        """A price of a symbol: every followed position of it advances. The last one again: moves that waited are made.
+
+        Args:
+            price: Quote units.
+            at_ms: Our clock.
+        """
+        if self._plan is None:
+            return
+        for key, row in self.followed.items():
+            stop = self._stops.get(key)
+            if key.symbol != symbol or stop is None or row.entry_price is None:
+                continue
+            instrument = catalog.get(symbol)
+            tick = instrument.price_tick if instrument is not None else None
+            trail = Trail(side=key.side, entry_price=row.entry_price, price_tick=tick)
+            self._stops[key] = self._stop(row, advance(stop.state, price, at_ms, trail, self._plan.trailing.policy))
 
     async def on_position_closed(self, symbol: str | PositionKey, realized_pnl: Decimal | None = None) -> None:
         """Ends following that position; nothing happens if it is not followed.
@@ -64,6 +156,7 @@ class SmartTrailingStopManager:
         if key is None:
             return
         del self._stops[key]
+        self._rows.pop(key, None)
         _log.info(
             "trailing.removed",
             account=self.account,

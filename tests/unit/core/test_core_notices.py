@@ -95,7 +95,8 @@ def test_2_it_is_told_again_only_when_its_time_has_come() -> None:
 def test_2_no_repetition_is_longer_than_what_is_looked_back_at() -> None:
     for kind in EventType:
         for notice in told(event(kind, Severity.CRITICAL)):
-            trouble = {f"{alarm.value}:[]": NOW - 1 for alarm in (EventType.ACCOUNT_UNOBSERVED, EventType.STREAM_DOWN)}
+            alarms = (EventType.ACCOUNT_UNOBSERVED, EventType.STREAM_DOWN, EventType.PRICE_FEED_DOWN)
+            trouble = {f"{alarm.value}:[]": NOW - 1 for alarm in alarms}
             long_ago = {notice.dedup: NOW - LONGEST_REPEAT_MS}
             assert untold([notice], {**long_ago, **trouble}, NOW) == [notice], kind
 
