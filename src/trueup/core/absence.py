@@ -13,7 +13,7 @@ from trueup.core import amounts
 from trueup.core.cases import Case, Close, LeaveYoung, NeedsHistory, Suspect, Verdict
 from trueup.core.lifecycles import Trace
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import CLOSE_PREFIX, shown_at
+from trueup.core.rebuild import CLOSE_PREFIX, shown_at, trailed
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
@@ -164,12 +164,14 @@ def _order_details(case: Case, row: Position, record: OrderRecord) -> CloseDetai
     if case.instrument is not None and row.entry_price is not None and record.average_price is not None:
         gross = amounts.price_difference(row.side, row.quantity, row.entry_price, record.average_price, case.instrument)
     ours = record.client_order_id is not None and record.client_order_id.startswith(CLOSE_PREFIX)
+    reason = _REASONS.get(record.kind, ExitReason.EXTERNAL)
+    client_ids = (record.client_order_id, record.parent_client_order_id)
     return CloseDetails(
         quantity=row.quantity,
         exit_price=record.average_price,
         settle_asset=case.instrument.settle if case.instrument is not None else "",
         realized_pnl=gross,
-        exit_reason=ExitReason.MANUAL if ours else _REASONS.get(record.kind, ExitReason.EXTERNAL),
+        exit_reason=ExitReason.MANUAL if ours else trailed(reason, row, client_ids),
         evidence=Evidence.ORDER,
         complete=False,
         closing_order_id=record.order_id,

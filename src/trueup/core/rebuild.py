@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from trueup.core import amounts
 from trueup.core.cases import Case, KnownOrder, Lifecycle
 from trueup.core.lifecycles import Part, Segment, Trace
+from trueup.core.stops import STOP_PREFIX
 from trueup.model.decimals import ZERO
 from trueup.model.instruments import Instrument
 from trueup.model.orders import Fill, FillKind, OrderKind, OrderRecord
@@ -28,6 +30,7 @@ __all__ = [
     "orders_to_ask",
     "own_segment",
     "shown_at",
+    "trailed",
 ]
 
 CLIENT_PREFIX = "tu-"
@@ -174,8 +177,17 @@ def _fill_tells(fill: Fill) -> bool:
     return fill.kind in _BY_FILL or fill.created_by is not None
 
 
-def exit_reason(fill: Fill, record: OrderRecord | None, known: tuple[KnownOrder, ...]) -> ExitReason:
-    """Why a lifecycle ended, by the order behind its last closing fill."""
+def trailed(reason: ExitReason, row: Position | None, client_ids: Iterable[str | None]) -> ExitReason:
+    """A stop of ours under a lifecycle whose trailing was active is a trailing stop: to the venue it is a stop like any."""
+    ours = any(text is not None and text.startswith(STOP_PREFIX) for text in client_ids)
+    follows = row is not None and row.trailing_activated
+    return ExitReason.TRAILING_STOP if reason is ExitReason.STOP_LOSS and ours and follows else reason
+
+
+def exit_reason(
+    fill: Fill, record: OrderRecord | None, known: tuple[KnownOrder, ...], row: Position | None = None
+) -> ExitReason:
+    """Why a lifecycle ended, by the order behind its last closing fill. `row`: the lifecycle's own."""
     client_ids = [fill.client_order_id]
     creators, kinds = [fill.created_by], [fill.order_kind]
     ids = {fill.order_id}
@@ -191,12 +203,12 @@ def exit_reason(fill: Fill, record: OrderRecord | None, known: tuple[KnownOrder,
         return _BY_FILL[fill.kind]
     for creator in creators:
         if creator in _BY_CREATOR:
-            return _BY_CREATOR[creator]
+            return trailed(_BY_CREATOR[creator], row, client_ids)
     if any(text is not None and text.startswith(CLOSE_PREFIX) for text in client_ids):
         return ExitReason.MANUAL
     for kind in kinds:
         if kind in _BY_KIND:
-            return _BY_KIND[kind]
+            return trailed(_BY_KIND[kind], row, client_ids)
     known_at_all = record is not None or mine or _fill_tells(fill)
     return ExitReason.EXTERNAL if known_at_all else ExitReason.SYNC_CLEANUP
 
@@ -221,7 +233,7 @@ def lifecycle_of(segment: Segment, case: Case, instrument: Instrument, row: Posi
         opened_at_ms=opened_at,
         opening_order_id=segment.opening_order_id,
         parts=segment.parts,
-        close=_close_details(segment, case, instrument, entry, gross, opened_at) if ended else None,
+        close=_close_details(segment, case, instrument, (entry, gross, opened_at), row) if ended else None,
     )
 
 
@@ -261,10 +273,11 @@ def _close_details(
     segment: Segment,
     case: Case,
     instrument: Instrument,
-    entry: Decimal | None,
-    gross: Decimal | None,
-    opened_at: int,
+    opening: tuple[Decimal | None, Decimal | None, int],
+    row: Position | None,
 ) -> CloseDetails:
+    """`opening`: entry price, gross PnL and when it was opened."""
+    entry, gross, opened_at = opening
     history = case.history
     last: Part = segment.closings[-1]
     closed_at = last.fill.at_ms
@@ -285,7 +298,7 @@ def _close_details(
         funding=funding,
         net_pnl=amounts.net_pnl(gross, fees, fees_known and complete, funding, instrument.settle),
         pnl_percentage=amounts.percentage(gross, worth),
-        exit_reason=exit_reason(last.fill, record, case.known_orders),
+        exit_reason=exit_reason(last.fill, record, case.known_orders, row),
         evidence=Evidence.FILLS,
         complete=complete,
         closing_order_id=last.fill.order_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from core_cases import BUY, HOUR, LONG, SELL, T0, decide_close, fill, record, row
 
@@ -51,6 +52,28 @@ def test_reason(
     of_fill: dict[str, object], of_record: OrderRecord | None, orders: tuple[KnownOrder, ...], reason: ExitReason
 ) -> None:
     assert exit_reason(last(**of_fill), of_record, orders) is reason
+
+
+@pytest.mark.parametrize(
+    ("activated", "client", "reason"),
+    [
+        (True, "tu-sl-1-abc-0", ExitReason.TRAILING_STOP),
+        (False, "tu-sl-1-abc-0", ExitReason.STOP_LOSS),
+        (True, "my-own-stop", ExitReason.STOP_LOSS),
+        (True, None, ExitReason.STOP_LOSS),
+    ],
+)
+def test_a_stop_of_ours_that_followed_the_price_is_a_trailing_stop(
+    activated: bool, client: str | None, reason: ExitReason
+) -> None:
+    own = msgspec.structs.replace(row(), trailing_activated=activated)
+    told = [
+        exit_reason(last(client=client, by="stop_loss"), None, (), own),
+        exit_reason(last(), record("x", kind=OrderKind.MARKET, parent_client=client, by="stop_loss"), (), own),
+        exit_reason(last(), None, (known(client=client),), own),
+    ]
+    assert told == [reason] * 3
+    assert exit_reason(last(client=client, by="stop_loss"), None, ()) is ExitReason.STOP_LOSS
 
 
 def test_another_orders_nature_does_not_rub_off() -> None:
