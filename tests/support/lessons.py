@@ -244,12 +244,6 @@ class Shown:
     why: str
     words: str
 
-    @property
-    def where(self) -> str:
-        """The venues that it runs on, as people read them."""
-        names = ", ".join(_NAMES[venue] for venue in self.venues)
-        return f"{names} only: {self.why}" if self.why else names
-
 
 def shown() -> list[Shown]:
     """Every test of the folder that bears the marker, by number, then as the modules have them."""
@@ -284,7 +278,8 @@ _HEAD = """\
 
 Situations in which the leading public trading bots and engines go wrong, what trueup does in each, and the test that shows it.
 Every test runs the real engine, and where it matters the real command or daemon, against a [served venue](venue.md) with a real
-database; what it asserts is the book, the venue's own record of orders and fills, the events and the exit code.
+database; what it asserts is the book, the venue's own record of orders and fills, the events and the exit code. A test runs on
+both venues unless it says otherwise.
 
 This page is written by `python -m tests.support.lessons --write` from the markers in `tests/e2e/lessons`.
 
@@ -306,13 +301,13 @@ def page() -> str:
 
 
 def _cell(tests: list[Shown]) -> str:
-    if not tests:
-        return "none yet"
-    return "<br>".join(f"[{_title(one)}](../{one.path}): {one.where}" for one in tests)
+    return "<br>".join(map(_told, tests)) if tests else "none yet"
 
 
-def _title(one: Shown) -> str:
-    return one.words or one.test.removeprefix("test_").replace("_", " ")
+def _told(one: Shown) -> str:
+    words = f": {one.words}" if one.words else ""
+    where = f" ({', '.join(_NAMES[venue] for venue in one.venues)} only: {one.why})" if one.why else ""
+    return f"[`{one.test}`](../{one.path}){words}{where}"
 
 
 def main(arguments: list[str]) -> int:

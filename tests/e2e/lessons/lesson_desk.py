@@ -16,11 +16,12 @@ from typing import Any
 import asyncpg
 
 from tests.support.bench import Bench
+from trueup.bootstrap.status import account_statuses
 from trueup.bootstrap.wiring import Program, open_program
 from trueup.config import Settings, parse_settings
 from trueup.model.events import Event
 from trueup.model.positions import Position
-from trueup.model.reports import AccountReport
+from trueup.model.reports import AccountReport, AccountStatus
 from trueup.sim.faults import Fault, Planned
 from trueup.sim.journal import KEPT
 from trueup.sim.world.ids import uuid_text
@@ -97,6 +98,11 @@ class Desk:
 
     async def events(self, kind: str) -> list[Event]:
         return await self.program.store.events(type=kind)
+
+    async def status(self) -> AccountStatus:
+        """What `trueup status` shows."""
+        (status,) = await account_statuses(self.program.settings, self.program.store)
+        return status
 
     # the venue
 

@@ -51,7 +51,12 @@ async def test_lesson_04_closed_behind_the_bots_back(bench: Bench, venue: str) -
         assert await desk.active() == []
 
 
-@lesson(4, words="lesson 04: the venue's record of the close stands in for lost fills", only="bybit", why="keeps one")
+@lesson(
+    4,
+    words="the venue's record of the close stands in for lost fills",
+    only="bybit",
+    why="Binance keeps no such record",
+)
 async def test_lesson_04_by_the_closed_pnl_record(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         await _a_bots_own_position(desk)
@@ -68,7 +73,7 @@ async def test_lesson_04_by_the_closed_pnl_record(bench: Bench, venue: str) -> N
         assert (row["evidence"], D(row["realized_pnl"]), bool(row["complete"])) == ("closed_pnl", life.realized, False)
 
 
-@lesson(4, words="lesson 04: its filled stop stands in for lost fills")
+@lesson(4, words="its filled stop stands in for lost fills")
 async def test_lesson_04_by_the_closing_order(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         await _a_bots_own_position(desk)
@@ -167,7 +172,7 @@ async def test_lesson_07_reopened_with_the_same_size(bench: Bench, venue: str, h
         assert row["opening_order_id"] == desk.id_of(second.opening_order)
 
 
-@lesson(7, words="lesson 07: a whole lifecycle between two looks is recorded too")
+@lesson(7, words="a whole lifecycle between two looks is recorded too")
 async def test_lesson_07_a_lifecycle_nobody_saw(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
@@ -210,7 +215,7 @@ async def test_lesson_08_same_quantity_other_entry(bench: Bench, venue: str) -> 
         assert await desk.events("QUANTITY_MISMATCH_DETECTED") == []
 
 
-@lesson(8, words="lesson 08: a bot's row with the signal's price instead of the fill's")
+@lesson(8, words="a bot's row with the signal's price instead of the fill's")
 async def test_lesson_08_the_bot_wrote_the_signals_price(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         position = bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
@@ -282,7 +287,7 @@ async def test_lesson_20_funding_is_money(bench: Bench, venue: str) -> None:
         assert len(await desk.rows("trades")) == 3
 
 
-@lesson(20, words="lesson 20: in hedge mode, where Binance does not say whose leg a payment was, it stays unknown")
+@lesson(20, words="in hedge mode, where Binance does not say whose leg a payment was, it stays unknown")
 async def test_lesson_20_funding_of_two_legs(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue, hedge=True) as desk:
         bench.world.open_position(desk.name, "ETHUSDT", "long", "2")

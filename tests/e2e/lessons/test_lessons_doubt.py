@@ -56,7 +56,7 @@ async def test_lesson_01_positions_call_fails(bench: Bench, venue: str, failure:
         assert [position.symbol for position in after.verified] == ["BTC/USDT:USDT"]
 
 
-@lesson(1, words="lesson 01: the command says so, and its exit code")
+@lesson(1, words="the command says so, and its exit code")
 async def test_lesson_01_the_command(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "BTCUSDT", "long", "0.010")
@@ -86,7 +86,7 @@ async def test_lesson_02_empty_once(bench: Bench, venue: str) -> None:
         assert all(row["suspected_since"] is None for row in await desk.active())
 
 
-@lesson(2, words="lesson 02: what stays empty while fills say open waits for a person")
+@lesson(2, words="what stays empty while fills say open waits for a person")
 async def test_lesson_02_stays_empty(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "ETHUSDT", "long", "1")
@@ -103,7 +103,7 @@ async def test_lesson_02_stays_empty(bench: Bench, venue: str) -> None:
         assert len(await desk.events("HOLD_WITHDRAWN")) == 1
 
 
-@lesson(2, words="lesson 02: positions and fills both empty: a second surface still shows it")
+@lesson(2, words="positions and fills both empty: a second surface still shows it")
 async def test_lesson_02_a_second_surface(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         for symbol in ("BTCUSDT", "SOLUSDT", "ETHUSDT"):
@@ -126,7 +126,7 @@ async def test_lesson_02_a_second_surface(bench: Bench, venue: str) -> None:
         assert (len(report.verified), report.held) == (3, ())
 
 
-@lesson(2, words="lesson 02: absence itself waits its time, then closes without inventing a price")
+@lesson(2, words="absence itself waits its time, then closes without inventing a price")
 async def test_lesson_02_absence_is_confirmed_by_time(bench: Bench, venue: str) -> None:
     bench.sync["confirm_after_s"] = "1.5"
     async with open_desk(bench, venue) as desk:
@@ -197,7 +197,7 @@ async def test_lesson_10_a_fill_while_the_snapshot_is_in_flight(bench: Bench, ve
         await desk.check_open(row, life)
 
 
-@lesson(10, words="lesson 10: the bot opens and writes its row meanwhile")
+@lesson(10, words="the bot opens and writes its row meanwhile")
 async def test_lesson_10_opened_while_the_snapshot_is_in_flight(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "BTCUSDT", "long", "0.01")
@@ -235,7 +235,7 @@ async def test_lesson_12_no_price_known(bench: Bench, venue: str) -> None:
         assert D(row["entry_price"]) == 3000
 
 
-@lesson(12, words="lesson 12: an entry price that cannot be read is not 0: nothing is booked")
+@lesson(12, words="an entry price that cannot be read is not 0: nothing is booked")
 async def test_lesson_12_no_entry_price_to_be_read(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
@@ -251,7 +251,7 @@ async def test_lesson_12_no_entry_price_to_be_read(bench: Bench, venue: str) -> 
         assert D(row["entry_price"]) == 3000
 
 
-@lesson(12, words="lesson 12: a row without an entry price gets the fills', never 0")
+@lesson(12, words="a row without an entry price gets the fills', never 0")
 async def test_lesson_12_the_bot_knew_no_entry_price(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
@@ -285,10 +285,10 @@ async def test_lesson_22_the_clock_jumps_while_it_runs(bench: Bench, venue: str)
         assert desk.requests("GET", POSITIONS[venue]) > sent
         (life,) = desk.lives("ETHUSDT")
         await desk.check_closed(closed, life, "external")
-        assert await _skew_told(bench) == pytest.approx(20_000, abs=1_000)
+        assert (await desk.status()).clock_skew_ms == pytest.approx(20_000, abs=1_000)
 
 
-@lesson(22, words="lesson 22: a venue whose clock is behind from the start")
+@lesson(22, words="a venue whose clock is behind from the start")
 async def test_lesson_22_the_clock_is_behind(tmp_path: Path, venue: str) -> None:
     async with open_bench(tmp_path, clock_offset_ms=-20_000) as bench, open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
@@ -297,12 +297,7 @@ async def test_lesson_22_the_clock_is_behind(tmp_path: Path, venue: str) -> None
         (closed,) = (await desk.sync(0)).closed_phantom
         (life,) = desk.lives("ETHUSDT")
         await desk.check_closed(closed, life, "external")
-        assert await _skew_told(bench) == pytest.approx(-20_000, abs=1_000)
-
-
-async def _skew_told(bench: Bench) -> int:
-    """As `trueup status` says it."""
-    return int((await bench.run("status", "--json")).json["accounts"]["main"]["clock_skew_ms"])
+        assert (await desk.status()).clock_skew_ms == pytest.approx(-20_000, abs=1_000)
 
 
 @lesson(24)
@@ -327,7 +322,7 @@ async def test_lesson_24_the_key_of_another_account(bench: Bench, venue: str) ->
         assert told.severity.value == "critical"
 
 
-@lesson(24, words="lesson 24: the key changes hands while the program runs")
+@lesson(24, words="the key changes hands while the program runs")
 async def test_lesson_24_while_it_runs(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
         spec = bench.world.look(desk.name).spec
@@ -351,10 +346,10 @@ async def test_lesson_25_a_row_before_its_fill(bench: Bench, venue: str) -> None
         order = bench.world.place_order(desk.name, OrderRequest("ETHUSDT", Side.BUY, OrderType.MARKET, D(2)))
         bench.insert_row(desk.name, venue, "ETHUSDT", "long", "2", "3000")
 
-        report = await bench.sync_report(desk.name, 3)
+        report = await desk.sync(3)
 
-        assert [told["symbol"] for told in report["suspected"]] == ["ETH/USDT:USDT"]
-        assert report["closed_phantom"] == report["held"] == []
+        assert [position.symbol for position in report.suspected] == ["ETH/USDT:USDT"]
+        assert report.closed_phantom == report.held == ()
         (young,) = [row for row in await desk.active() if row["symbol"] == "ETHUSDT"]
         bench.world.set_matching(True)
         bench.world.fill_order(desk.name, order.order_id)
@@ -367,7 +362,7 @@ async def test_lesson_25_a_row_before_its_fill(bench: Bench, venue: str) -> None
         assert await desk.events("PHANTOM_POSITION_CLOSED") == []
 
 
-@lesson(25, words="lesson 25: once it is no longer young it is")
+@lesson(25, words="once it is no longer young it is")
 async def test_lesson_25_an_old_row(bench: Bench, venue: str) -> None:
     bench.sync["new_row_grace_s"] = "60"
     async with open_desk(bench, venue) as desk:
