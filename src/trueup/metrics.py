@@ -19,7 +19,7 @@ from trueup.model.values import Value
 if TYPE_CHECKING:
     from trueup.ports import Clock
 
-__all__ = ["AccountHealth", "Metrics"]
+__all__ = ["AccountHealth", "Metrics", "PaceNow"]
 
 _INTERVALS = 3
 _SLACK_S = 1.0
@@ -46,6 +46,14 @@ class AccountHealth(Value, frozen=True, kw_only=True):
     observed_age_s: float | None
     allowed_age_s: float
     error: str | None
+
+
+class PaceNow(Value, frozen=True, kw_only=True):
+    """An account's audit interval as it is now; of its way out's limit, the share in use (0 to 1); the rest that it keeps."""
+
+    interval_s: float
+    used_ratio: float = 0.0
+    stopped_s: float = 0.0
 
 
 class Metrics:
@@ -89,7 +97,12 @@ class Metrics:
         self._prices = self._gauge("price_feed_up", "1 while every followed price comes by stream, or none is followed")
         self._moves = self._counter("trailing_moves", "Times that a trailing stop moved")
         self._age = self._gauge("observed_age_seconds", "Since the last complete look of this process; NaN before it")
-        self._interval = self._gauge("audit_interval_seconds", "Between two audits")
+        self._interval = self._gauge("audit_interval_seconds", "Between two audits, as the request budget allows now")
+        self._configured = self._gauge("audit_interval_configured_seconds", "Between two audits, as configured")
+        self._used = self._gauge(
+            "request_budget_used_ratio", "Of the way out's limit and its running window, by us or by others"
+        )
+        self._stopped = self._gauge("requests_stopped_seconds", "How long the venue still wants no request at all")
         self._skew = self._gauge("clock_skew_seconds", "The venue's clock less ours; NaN before it was measured")
         self._weight = self._gauge(
             "request_weight_used", "Of the way out's running minute, as the venue last told it; NaN: not told"
@@ -114,9 +127,12 @@ class Metrics:
         self._prices.labels(account).set(1)
         for evidence in Evidence:
             self._closed.labels(account, evidence.value)
+        for measure in (self._used, self._stopped):
+            measure.labels(account).set(0)
         for unknown in (self._age, self._skew, self._weight):
             unknown.labels(account).set(float("nan"))
         self._interval.labels(account).set(interval_s)
+        self._configured.labels(account).set(interval_s)
 
     def looked(self, account: str, seconds: float, *, observed: bool) -> None:
         """See `trueup.ports.Meter`."""
@@ -146,8 +162,6 @@ class Metrics:
             account = status.account
             if account not in self._intervals_s:
                 continue
-            self._intervals_s[account] = status.effective_interval_s
-            self._interval.labels(account).set(status.effective_interval_s)
             failures = status.cleanup_failures_total
             self._cleanup_failures.labels(account).inc(max(0, failures - self._failures.get(account, 0)))
             self._failures[account] = failures
@@ -174,6 +188,14 @@ class Metrics:
             self._prices.labels(account).set(health.fed)
             self._moves.labels(account).inc(max(0, health.moves - self._moved.get(account, 0)))
             self._moved[account] = health.moves
+
+    def paced(self, paces: Mapping[str, PaceNow]) -> None:
+        """What each account's way out allows now."""
+        for account, now in paces.items():
+            self._intervals_s[account] = now.interval_s
+            self._interval.labels(account).set(now.interval_s)
+            self._used.labels(account).set(now.used_ratio)
+            self._stopped.labels(account).set(now.stopped_s)
 
     def store_answered(self, answered: bool) -> None:
         self._readable.set(answered)

@@ -35,6 +35,8 @@ from trueup.model.trailing import TrailingRecord
 from trueup.model.values import Value
 
 __all__ = [
+    "AuditCost",
+    "Budget",
     "Clock",
     "Feed",
     "Meter",
@@ -60,6 +62,50 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+class AuditCost(Value, frozen=True, kw_only=True):
+    """What it costs to look at one account that is in sync, in the venue's units: its positions; its order lists."""
+
+    positions: int
+    orders: int
+
+
+class Budget(Protocol):
+    """What one way out (an IP or a proxy) to one venue may ask; shared by the accounts behind it."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted, for people: ``weight``, ``requests``."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Units in `window_s`."""
+        ...
+
+    @property
+    def window_s(self) -> float: ...
+
+    @property
+    def used(self) -> int:
+        """Units within the last `window_s`, by us or others."""
+        ...
+
+    @property
+    def audit_cost(self) -> AuditCost:
+        """As the venue's tariff has it; an account's own may be measured."""
+        ...
+
+    @property
+    def audit_rate(self) -> float:
+        """Units a second that audits may be planned with; less while others use the same address. Above 0."""
+        ...
+
+    @property
+    def rest_s(self) -> float:
+        """How long the venue still wants no request at all; 0: it does not."""
+        ...
 
 
 class Venue(Protocol):

@@ -37,7 +37,7 @@ from trueup.venues.binance import messages as binance_messages
 from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit import messages as bybit_messages
 from trueup.venues.bybit.adapter import BybitVenue
-from trueup.venues.limits import Limits
+from trueup.venues.limits import RequestBudget
 
 START_MS = 1_790_000_000_000
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
@@ -494,7 +494,7 @@ async def test_facts(setup: Setup) -> None:
 
 
 async def test_clients_behind_one_way_out_rest_together(setup: Setup) -> None:
-    limits = Limits(setup.clock)
+    budget = RequestBudget(setup.venue.venue, setup.clock)
     venues = [
         open_venue(
             account=name,
@@ -503,7 +503,7 @@ async def test_clients_behind_one_way_out_rest_together(setup: Setup) -> None:
             api_secret=setup.account.api_secret,
             rest_url=setup.server.rest_url,
             clock=setup.clock,
-            limits=limits,
+            budget=budget,
         )
         for name in ("one", "two")
     ]

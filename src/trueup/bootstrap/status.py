@@ -32,6 +32,7 @@ async def _status(
     effects = await store.effects(account=account.name, states=(EffectState.PENDING, EffectState.ESCALATED))
     owner = await store.owner_of(account.name)
     pin = await store.pin_of(account.name)
+    watched = last if owner is not None else None
     return AccountStatus(
         account=account.name,
         venue=account.venue,
@@ -43,8 +44,9 @@ async def _status(
         error=last.error if last is not None else None,
         identity=pin.fingerprint if pin is not None else None,
         audit_interval_s=settings.sync.audit_interval_s,
-        effective_interval_s=settings.sync.audit_interval_s,
-        streams=last.streams if last is not None and owner is not None else "none",
+        effective_interval_s=_effective(settings.sync.audit_interval_s, watched),
+        interval_why=watched.interval_why if watched is not None else None,
+        streams=watched.streams if watched is not None else "none",
         clock_skew_ms=last.clock_skew_ms if last is not None else None,
         positions=len(rows),
         exposure=_exposure(rows),
@@ -58,6 +60,13 @@ async def _status(
         cleanup_failures_total=await store.count_events(EventType.CLEANUP_FAILED, account=account.name, since_ms=0),
         drift=last.drift if last is not None else (),
     )
+
+
+def _effective(configured_s: float, watched: LastLook | None) -> float:
+    """As the process that owns the account found it at its newest look."""
+    if watched is None or watched.interval_s is None:
+        return configured_s
+    return max(configured_s, watched.interval_s)
 
 
 def _exposure(rows: list[Position]) -> tuple[tuple[str, Decimal], ...]:

@@ -17,7 +17,7 @@ from trueup.model.values import to_json
 if TYPE_CHECKING:
     from trueup.bootstrap.wiring import Program
     from trueup.listener import Answer
-    from trueup.metrics import Metrics
+    from trueup.metrics import Metrics, PaceNow
 
 __all__ = ["telemetry"]
 
@@ -53,6 +53,20 @@ async def telemetry(program: Program) -> AsyncIterator[str | None]:
         yield url
 
 
+def _paces(program: Program) -> dict[str, PaceNow]:
+    from trueup.metrics import PaceNow
+
+    found = {}
+    for name, runner in program.runners.items():
+        pace, budget = runner.work.pace, runner.work.pace.budget
+        found[name] = PaceNow(
+            interval_s=pace.interval_s,
+            used_ratio=budget.used / budget.limit if budget is not None else 0.0,
+            stopped_s=budget.rest_s if budget is not None else 0.0,
+        )
+    return found
+
+
 class _Answers:
     def __init__(self, program: Program, metrics: Metrics) -> None:
         self._program = program
@@ -63,6 +77,7 @@ class _Answers:
     async def metrics(self) -> Answer:
         """Several askers within a moment are answered from one reading of the store."""
         program = self._program
+        self._metrics.paced(_paces(program))
         async with self._reading:
             now = program.clock.monotonic_s()
             if now - self._read_at_s >= _FRESH_S:
@@ -86,6 +101,7 @@ class _Answers:
     async def health(self) -> Answer:
         """200 while every account was completely observed lately, else 503. The store is not asked."""
         program = self._program
+        self._metrics.paced(_paces(program))
         found = self._metrics.health()
         healthy = all(account.healthy for account in found.values())
         told = {

@@ -14,6 +14,7 @@ from trueup.bootstrap.clock import SystemClock
 from trueup.core.cases import AdoptionPolicy, Policy
 from trueup.core.trailing import TrailingPolicy, TrailingStep
 from trueup.engine.manager import PositionManager
+from trueup.engine.pace import Pace
 from trueup.engine.runner import Runner
 from trueup.engine.settings import AccountPlan, AlertPlan, Timing, TrailingKind, TrailingPlan
 from trueup.engine.work import AccountWork
@@ -22,7 +23,7 @@ from trueup.store import open_store
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, ProtectionSettings, Settings
     from trueup.ports import Clock, Feed, Notifier, PriceSource, Store, Venue
-    from trueup.venues.limits import Limits
+    from trueup.venues.limits import RequestBudget
     from trueup.venues.markets import Markets
 
 __all__ = ["Program", "account_plan", "open_program", "timing_of"]
@@ -136,9 +137,11 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
         store = open_store(settings.store_url().reveal())
         stack.push_async_callback(store.aclose)
         await store.open()
+        paces = opener.paces(timing)
         runners = {}
         for name, venue in venues.items():
-            work = AccountWork(account_plan(settings, settings.account(name)), timing, venue, store, clock, notifier)
+            plan = account_plan(settings, settings.account(name))
+            work = AccountWork(plan, timing, venue, store, clock, notifier, paces[name])
             runners[name] = Runner(work, timing, store, clock, holder)
         manager = PositionManager(runners.values(), store, clock)
         yield Program(
@@ -155,26 +158,26 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
 
 
 class VenueOpener:
-    """Opens venues: accounts of one venue share its market list, accounts behind one way out share what it is told to wait."""
+    """Opens venues: accounts of one venue share its market list, accounts behind one way out share its request budget."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._markets: dict[tuple[str, str | None], Markets] = {}
-        self._limits: dict[tuple[str, str | None, str | None], Limits] = {}
-        self._limits_of: dict[str, Limits] = {}
+        self._budgets: dict[tuple[str, str | None, str | None], RequestBudget] = {}
+        self.budgets: dict[str, RequestBudget] = {}
 
     def open(self, account: AccountSettings) -> Venue:
         """The account's adapter; no request is sent yet."""
         from trueup.venues import open_venue  # late: commands that ask no venue do not load its client
-        from trueup.venues.limits import Limits
+        from trueup.venues.limits import RequestBudget
         from trueup.venues.markets import Markets
 
         secret = self._settings.secret
         proxy = secret(account.name, "proxy").reveal() if account.proxy is not None else None
         place = (account.venue, account.rest_url)
-        limits = self._limits.setdefault((*place, proxy), Limits(self._clock))
-        self._limits_of[account.name] = limits
+        budget = self._budgets.setdefault((*place, proxy), RequestBudget(account.venue, self._clock))
+        self.budgets[account.name] = budget
         return open_venue(
             account=account.name,
             venue=account.venue,
@@ -185,13 +188,25 @@ class VenueOpener:
             proxy=proxy,
             clock=self._clock,
             markets=self._markets.setdefault(place, Markets(account.venue, self._clock)),
-            limits=limits,
+            budget=budget,
         )
+
+    def paces(self, timing: Timing) -> dict[str, Pace]:
+        """How often each opened account is audited: those behind one way out share it."""
+        behind: dict[RequestBudget, list[str]] = {}
+        for account, budget in self.budgets.items():
+            behind.setdefault(budget, []).append(account)
+        return {
+            account: pace
+            for budget, accounts in behind.items()
+            for pace in [Pace(accounts, budget, timing, self._clock)]
+            for account in accounts
+        }
 
     def weight_used(self, account: str) -> int | None:
         """Of the account's way out, in the running minute; None: the venue has not told it (Bybit counts otherwise)."""
-        limits = self._limits_of.get(account)
-        return limits.weight_used if limits is not None else None
+        budget = self.budgets.get(account)
+        return budget.weight_used if budget is not None else None
 
     def feed(self, account: AccountSettings, venue: Venue) -> Feed:
         """The account's private stream over its adapter; it connects when it is started."""

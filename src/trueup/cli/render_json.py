@@ -261,6 +261,7 @@ def _status_json(status: AccountStatus) -> Json:
         "error": status.error,
         "audit_interval_s": status.audit_interval_s,
         "effective_interval_s": status.effective_interval_s,
+        "interval_why": status.interval_why,
         "streams": status.streams,
         "clock_skew_ms": status.clock_skew_ms,
         "positions": status.positions,

@@ -2,7 +2,8 @@
 
 1. An account's failure is logged, shown by `status` and tried again; it ends neither its own loop nor another's.
 2. A stream's message says "look again": it costs a look, never decides by itself. A lost one costs latency, never truth.
-3. A stop is clean at any instant: what was committed stands, what was not is decided again at the next start.
+3. Audits come as often as the request budget of their way out allows, spread over the accounts behind it (`Pace`).
+4. A stop is clean at any instant: what was committed stands, what was not is decided again at the next start.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.calls import counted
 from trueup.engine.attention import Attention
 from trueup.engine.following import Follower
 from trueup.engine.heart import Heart
@@ -122,6 +124,7 @@ class Supervisor:
 
     async def _work(self, runner: Runner, owner: Owner) -> None:
         """Audits at their times, looks that the stream asks for, and other commands' requests, until something fails."""
+        pace = runner.work.pace
         async with Attention(self._open_feed(runner.account), self._clock, self._timing) as attention:
             audits = 0
             next_audit = self._clock.monotonic_s()
@@ -129,10 +132,12 @@ class Supervisor:
                 runner.work.streams = attention.words
                 due = self._clock.monotonic_s() >= next_audit
                 if due:
-                    next_audit = self._clock.monotonic_s() + self._timing.audit_interval_s
+                    next_audit = pace.next_after(runner.account, next_audit)
+                    if next_audit <= self._clock.monotonic_s():
+                        next_audit = pace.next_after(runner.account, self._clock.monotonic_s())
                 if due or attention.wants_look() or self._followers[runner.account].wants_look():
                     nth = due and audits % self._timing.orders_every == 0
-                    orders = nth or not attention.is_up or attention.wants_orders()
+                    orders = nth or (not attention.is_up and pace.affords_orders) or attention.wants_orders()
                     attention.looking(orders=orders)
                     await self._audit(runner, owner, orders=orders)
                     audits += due
@@ -144,10 +149,13 @@ class Supervisor:
     async def _audit(self, runner: Runner, owner: Owner, *, orders: bool) -> None:
         options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True)
         try:
-            report = await runner.work.run_pass(owner, options, lambda _: None)
+            with counted() as spent:
+                report = await runner.work.run_pass(owner, options, lambda _: None)
         except StoreUnavailable as error:
             _log.error("account.store_unavailable", account=runner.account, problem=str(error))
             return
+        if report.observed:
+            runner.work.pace.audited(runner.account, spent.cost, orders=orders)
         self._on_report(report)
         await self._manager.reload(runner.account)
         _log.info("account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)

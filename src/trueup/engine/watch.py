@@ -19,6 +19,7 @@ from trueup.model.reports import AccountReport, HeldReport
 from trueup.model.values import Value, from_json
 
 if TYPE_CHECKING:
+    from trueup.engine.pace import Pace
     from trueup.engine.settings import AccountPlan, Timing
     from trueup.ports import Clock, Owner, Store
 
@@ -38,8 +39,9 @@ class Outage(Value, frozen=True, kw_only=True):
 class Watch:
     """One account's."""
 
-    def __init__(self, plan: AccountPlan, timing: Timing, store: Store, clock: Clock) -> None:
+    def __init__(self, plan: AccountPlan, timing: Timing, store: Store, clock: Clock, pace: Pace) -> None:
         self._plan = plan
+        self._pace = pace
         self._timing = timing
         self._store = store
         self._clock = clock
@@ -64,7 +66,7 @@ class Watch:
         return outage
 
     def _patience_ms(self) -> int:
-        return round(_INTERVALS * self._timing.audit_interval_s * 1000) + _SLACK_MS
+        return round(_INTERVALS * self._pace.interval_s * 1000) + _SLACK_MS
 
     def _unobserved(self, outage: Outage, error: Exception, now: int) -> NewEvent:
         data: dict[str, object] = {
@@ -88,7 +90,7 @@ class Watch:
             EventType.STREAM_DOWN,
             Severity.WARNING,
             now,
-            {"since_ms": down.since_ms, "problem": words, "audit_interval_s": f"{self._timing.audit_interval_s:g}"},
+            {"since_ms": down.since_ms, "problem": words, "audit_interval_s": f"{self._pace.interval_s:g}"},
         )
         if not down.raised and now - down.since_ms >= self._timing.stream_down_s * 1000:
             await self._write(owner, event)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from trueup.calls import protective
 from trueup.core.rebuild import CLOSE_PREFIX
 from trueup.engine.account import AccountReconciler, Look, LookOptions
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
+from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
 from trueup.engine.watch import Outage, Watch
 from trueup.model.changes import ChangeSet
@@ -68,6 +70,8 @@ class LastLook(Value, frozen=True, kw_only=True):
     unprotected: int = 0
     drift: tuple[str, ...] = ()
     streams: str = "none"
+    interval_s: float | None = None
+    interval_why: str | None = None
     outage: Outage | None = None
 
 
@@ -97,6 +101,7 @@ class AccountWork:
 
     Attributes:
         streams: How the account's stream stands, in words.
+        pace: How often it is audited, beside the others behind its way out.
         tells_beside: Somebody else delivers the notices while this works: a pass does not wait for them.
         meter: Counts looks and passes.
     """
@@ -109,6 +114,7 @@ class AccountWork:
         store: Store,
         clock: Clock,
         notifier: Notifier | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.plan = plan
         self.venue = venue
@@ -117,7 +123,8 @@ class AccountWork:
         self._clock = clock
         self._reconciler = AccountReconciler(plan, venue, store, clock)
         self._effects = EffectsWorker(plan, timing, venue, store, clock)
-        self._watch = Watch(plan, timing, store, clock)
+        self.pace = pace if pace is not None else Pace((plan.name,), None, timing, clock)
+        self._watch = Watch(plan, timing, store, clock, self.pace)
         self._last: LastLook | None = None
         self.notices = NoticesWorker(plan, store, clock, notifier)
         self.streams = "none"
@@ -194,7 +201,8 @@ class AccountWork:
         return max(self.plan.policy.confirm_after_ms, self.plan.grace_ms) + _SLACK_MS
 
     async def _carry_out(self, owner: Owner, options: PassOptions, total: _Sum) -> None:
-        outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
+        with protective():
+            outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
         total.effects.cancelled += outcome.cancelled
         total.effects.failed = outcome.failed
         total.effects.closed_any = outcome.closed_any
@@ -274,6 +282,8 @@ class AccountWork:
             unprotected=len(report.protection.unprotected),
             drift=tuple(_drift(report)),
             streams=self.streams,
+            interval_s=self.pace.interval_s,
+            interval_why=self.pace.why,
             outage=outage,
         )
         await self._store.set_account_state(self.plan.name, to_json(self._last), now)

@@ -137,6 +137,7 @@ class AccountStatus(Value, frozen=True, kw_only=True):
         last_good_at_ms: When it was last observed completely; None: never.
         error: Of the newest look, if it failed.
         owner: Holder of a running lease; None: nobody runs it.
+        interval_why: Why the effective interval is longer than the configured one, in words; None: it is not.
         drift: Findings of the newest look in words, empty when book and venue agree.
         exposure: Sum of quantity times contract size times price by settle asset (linear), or in quote units (inverse).
         failed_cleanups: Cancels that are escalated or pending after a failed attempt.
@@ -153,6 +154,7 @@ class AccountStatus(Value, frozen=True, kw_only=True):
     identity: str | None = None
     audit_interval_s: float
     effective_interval_s: float
+    interval_why: str | None = None
     streams: str = "none"
     clock_skew_ms: int | None = None
     positions: int = 0

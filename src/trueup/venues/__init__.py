@@ -12,7 +12,7 @@ from trueup.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from trueup.ports import Clock, Venue
-    from trueup.venues.limits import Limits
+    from trueup.venues.limits import RequestBudget
     from trueup.venues.markets import Markets
 
 __all__ = ["VENUES", "open_venue"]
@@ -33,7 +33,7 @@ def open_venue(
     symbols: Sequence[str] = (),
     clock: Clock,
     markets: Markets | None = None,
-    limits: Limits | None = None,
+    budget: RequestBudget | None = None,
     timeout_s: float | None = None,
 ) -> Venue:
     """The adapter of one account. No request is sent before its first method is called; close it with `aclose`.
@@ -47,7 +47,7 @@ def open_venue(
         proxy: This account's way out.
         symbols: What the caller looks at; the adapter reads all (one call covers them) and leaves choosing to it.
         markets: Shared by accounts of the same venue and `rest_url`: the market list is then read once.
-        limits: Shared by accounts behind the same way out: what the venue tells one, all obey.
+        budget: Shared by accounts behind the same way out: what one uses or is told, all heed.
         timeout_s: For one request; None: `trueup.venues.client.TIMEOUT_S`.
 
     Raises:
@@ -68,7 +68,7 @@ def open_venue(
         rest_url=rest_url,
         proxy=proxy,
         clock=clock,
-        limits=limits,
+        budget=budget,
         timeout_s=TIMEOUT_S if timeout_s is None else timeout_s,
     )
     shared = markets if markets is not None else OwnMarkets(venue, clock)

@@ -25,7 +25,7 @@ class VenueBase(ABC):
     """One account on one venue; the two adapters fill in how the venue is asked.
 
     Attributes:
-        client: Its `limits` hold the venue's last word on the request budget.
+        client: Its `budget` holds what its way out may still ask.
     """
 
     venue: str

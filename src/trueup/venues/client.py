@@ -1,7 +1,7 @@
 """One thin client over ccxt's exchange classes: an endpoint call gives the raw text of the answer.
 
-1. ccxt signs, paces and maps errors; the answer's text is decoded once, by our own typed structs. On the way only
-   the error code and its text are looked at.
+1. ccxt signs and maps errors; `trueup.venues.limits` paces. The answer's text is decoded once, by our own typed
+   structs. On the way only the error code and its text are looked at.
 2. Every failure is an error of `trueup.model.errors`; what reached ccxt's own errors (URLs with signature and key) does
    not come out, not even as the context of ours.
 3. No request goes to a host other than the futures API's: only its URLs are kept, and `rest_url` replaces them.
@@ -25,7 +25,7 @@ from ccxt.async_support import binanceusdm, bybit
 
 from trueup.model.errors import AuthenticationRefused, ClockSkewed, OutcomeUnknown, RateLimited, TrueupError, Unobserved
 from trueup.venues.faults import BINANCE_CODES, BYBIT_CODES, Codes, Scrubber, VenueAnswered, meaning
-from trueup.venues.limits import Limits, stated_wait_s
+from trueup.venues.limits import AccountLimits, RequestBudget, stated_wait_s
 
 if TYPE_CHECKING:
     from trueup.ports import Clock
@@ -34,7 +34,7 @@ __all__ = ["TIMEOUT_S", "Client", "make_client"]
 
 TIMEOUT_S = 10.0
 _REST_AFTER_429_S = 10
-_REST_AFTER_BAN_S = 120
+_REST_AFTER_BAN_S = {418: 120, 403: 600}  # Binance's shortest; Bybit lifts it by itself after ten minutes
 
 
 class _Silent(logging.Logger):
@@ -55,9 +55,10 @@ class _Body(str):
 class _Envelope(dict[str, Any]):
     """What of an answer ccxt gets to see: code and message. The text goes on to our own decoders."""
 
-    __slots__ = ("is_object", "text")
+    __slots__ = ("headers", "is_object", "text")
     text: str
     is_object: bool
+    headers: Mapping[str, str]
 
 
 class _Head(msgspec.Struct):
@@ -71,11 +72,12 @@ class _Head(msgspec.Struct):
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
-def _envelope(answer: str) -> _Envelope:
+def _envelope(answer: _Body) -> _Envelope:
     body = str(answer)  # msgspec takes no subclass of str
     envelope = _Envelope()
     envelope.text = body
     envelope.is_object = False
+    envelope.headers = answer.headers
     if body.startswith("{"):
         try:
             head = _head_decoder.decode(body)
@@ -89,7 +91,6 @@ def _envelope(answer: str) -> _Envelope:
 class _RawAnswers:
     """Mixed in before a ccxt class: raw text out, our error in, our clock for timestamps."""
 
-    limits: Limits
     our_clock: Clock
 
     def milliseconds(self) -> int:
@@ -109,10 +110,9 @@ class _RawAnswers:
         body = _Body(response_body.strip())
         body.status = code
         body.headers = {name.lower(): value for name, value in response_headers.items()}
-        self.limits.read_headers(urlsplit(url).path, body.headers)
         return body
 
-    def parse_json(self, http_response: str) -> _Envelope:
+    def parse_json(self, http_response: _Body) -> _Envelope:
         return _envelope(http_response)
 
     def error_of(self, envelope: _Envelope) -> tuple[str | None, str] | None:
@@ -170,13 +170,16 @@ class Client:
     """Calls a venue's endpoints by the names of ccxt's implicit methods (``fapiPrivateV3GetPositionRisk``).
 
     Attributes:
+        budget: Of this client's way out; others may share it.
+        limits: The account's part of it; every request passes there.
         skew_refused: The venue refused a timestamp of ours since the skew was last set.
     """
 
-    def __init__(self, exchange: Any, codes: Codes, limits: Limits, clock: Clock, scrub: Scrubber) -> None:
+    def __init__(self, exchange: Any, codes: Codes, budget: RequestBudget, clock: Clock, scrub: Scrubber) -> None:
         self._exchange = exchange
         self._codes = codes
-        self.limits = limits
+        self.budget = budget
+        self.limits = AccountLimits(budget, clock)
         self.clock = clock
         self._scrub = scrub
         self._skew_ms = 0
@@ -224,17 +227,19 @@ class Client:
         await self._exchange.close()
 
     async def _call(self, endpoint: str, params: Mapping[str, str | int], *, source: str, action: bool) -> _Envelope:
-        await self.limits.before(source)
         call = getattr(self._exchange, endpoint)
         fault: TrueupError
-        try:
-            envelope: _Envelope = await call(dict(params))
-        except VenueAnswered as answered:
-            fault = self._refusal(answered, source, action)
-        except (ccxt.BaseError, OSError) as broken:
-            fault = _no_answer(broken, source, action, self._exchange.timeout / 1000)
-        else:
-            return envelope
+        async with self.limits.sending(endpoint, params, source) as sending:
+            try:
+                envelope: _Envelope = await call(dict(params))
+            except VenueAnswered as answered:
+                sending.told(answered.headers)
+                fault = self._refusal(answered, source, action)
+            except (ccxt.BaseError, OSError) as broken:
+                fault = _no_answer(broken, source, action, self._exchange.timeout / 1000)
+            else:
+                sending.told(envelope.headers)
+                return envelope
         # Raised here, outside the handlers, so that ccxt's error (its URL holds key and signature) is not its context.
         raise fault
 
@@ -243,8 +248,8 @@ class Client:
         text = self._scrub(answered.text)
         fault = meaning(answered, self._codes, source=source, action=action, wait_s=wait_s, text=text)
         if isinstance(fault, RateLimited):
-            usual_s = _REST_AFTER_BAN_S if answered.status in (418, 403) else _REST_AFTER_429_S
-            self.limits.rest(usual_s if wait_s is None else wait_s)
+            usual_s = _REST_AFTER_BAN_S.get(answered.status, _REST_AFTER_429_S)
+            self.budget.rest(usual_s if wait_s is None else wait_s, str(fault))
         elif isinstance(fault, ClockSkewed):
             self.skew_refused = True
         return fault
@@ -276,10 +281,6 @@ _FUTURES_APIS = {
     "binanceusdm": ("fapiPublic", "fapiPublicV2", "fapiPublicV3", "fapiPrivate", "fapiPrivateV2", "fapiPrivateV3"),
     "bybit": ("public", "private"),
 }
-# ccxt's pacing as a window and the milliseconds that one unit of weight takes of it: Binance's 2,400 a minute; at Bybit
-# 40 calls a second (a call weighs 5; its endpoints allow 50 a second). A window's budget may be used in a burst: ccxt's
-# default spreads it evenly and would sleep 2 s after each list of orders.
-_PACING = {"binanceusdm": (60_000.0, 25), "bybit": (5_000.0, 5)}
 
 
 def make_client(
@@ -290,7 +291,7 @@ def make_client(
     rest_url: str | None,
     proxy: str | None,
     clock: Clock,
-    limits: Limits | None = None,
+    budget: RequestBudget | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Client:
     """A client of ``binanceusdm`` or ``bybit``.
@@ -298,20 +299,16 @@ def make_client(
     Args:
         rest_url: Replaces scheme and host of every REST URL; None: the venue's own.
         proxy: ``http://…`` or ``socks5://…`` (needs the package aiohttp-socks); None: direct.
-        limits: Shared with other clients behind the same way out; None: its own.
+        budget: Shared with other clients behind the same way out; None: its own.
         timeout_s: For one request, from its sending to the end of its answer.
     """
     kind, codes = {"binanceusdm": (_RawBinance, BINANCE_CODES), "bybit": (_RawBybit, BYBIT_CODES)}[venue]
-    window_ms, unit_ms = _PACING[venue]
     exchange: Any = kind(
         {
             "apiKey": api_key,
             "secret": api_secret,
             "timeout": int(timeout_s * 1000),
-            "enableRateLimit": True,
-            "rateLimiterAlgorithm": "rollingWindow",
-            "rollingWindowSize": window_ms,
-            "rateLimit": unit_ms,
+            "enableRateLimit": False,  # each instance would pace alone, by its own clock and ccxt's weights
             "enableLastHttpResponse": False,
             "enableLastJsonResponse": False,
             "enableLastResponseHeaders": False,
@@ -319,7 +316,6 @@ def make_client(
         }
     )
     exchange.has = {**exchange.has, "fetchCurrencies": False}
-    exchange.limits = limits or Limits(clock)
     exchange.our_clock = clock
     exchange.ssl_context = _tls()
     exchange.urls = {**exchange.urls, "api": _urls(exchange, venue, rest_url)}
@@ -327,7 +323,7 @@ def make_client(
         exchange.timeout_on_exit = 0  # the wait is for TLS connections to end
     if proxy is not None:
         setattr(exchange, "socksProxy" if proxy.startswith("socks") else "aiohttp_proxy", proxy)
-    return Client(exchange, codes, exchange.limits, clock, Scrubber((api_key, api_secret)))
+    return Client(exchange, codes, budget or RequestBudget(venue, clock), clock, Scrubber((api_key, api_secret)))
 
 
 def _urls(exchange: Any, venue: str, rest_url: str | None) -> dict[str, str]:

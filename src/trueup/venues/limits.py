@@ -1,72 +1,290 @@
-"""How much of a venue's request budget is used, and when it asked to wait.
+"""What may still be asked of a venue: one budget for each way out (an IP or a proxy), shared by all accounts behind it.
 
-1. Every answer's headers are read here and nowhere else: Binance `X-MBX-USED-WEIGHT-1M`, Bybit `X-Bapi-Limit*`.
-2. A 429, 418 or "too many requests" holds the whole client: until it has passed no request is sent (a short rest is
-   slept, a long one is `RateLimited` at once).
-3. One `Limits` may be given to several clients that share a way out (an IP or a proxy): what one is told, all obey. A
-   budget that also plans ahead belongs here: `before` is the one place that every request passes.
+1. Every request passes `AccountLimits.sending`, which waits until it may be sent: for the account's own limits first,
+   then for the address's. Nothing is sent past them.
+2. Ordinary requests leave `1 - ORDINARY_SHARE` of a limit free. Protective ones (`trueup.calls.protective`) may use it,
+   and go first; within a priority whoever came first goes first.
+3. A 429, a 418, a 403 for frequency or a "too many visits" stops the whole budget until the time that the venue said:
+   a short rest is slept, a longer one is `RateLimited` at once, without a request.
+4. A wait that is cancelled leaves no trace. Time is the given clock's.
 
 Source: Binance USDⓈ-M "General Info" (limits, 429, 418); Bybit v5 "Rate Limit Rules".
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
+import structlog
+
+from trueup.calls import Priority, priority, spend
 from trueup.model.errors import RateLimited
-from trueup.ports import Clock
+from trueup.ports import AuditCost
+from trueup.venues.tariffs import TARIFFS, OwnLimit
+from trueup.venues.window import Window
 
-__all__ = ["SHORT_WAIT_S", "Limits", "stated_wait_s"]
+if TYPE_CHECKING:
+    from trueup.ports import Clock
+
+__all__ = [
+    "AUDIT_SHARE",
+    "ORDINARY_SHARE",
+    "PROTECTIVE_SHARE",
+    "SHORT_WAIT_S",
+    "AccountLimits",
+    "RequestBudget",
+    "Sending",
+    "stated_wait_s",
+]
+
+_log = structlog.get_logger("trueup.venues")
+
+ORDINARY_SHARE = 0.7
+"""Of a limit: what reading may use."""
+
+PROTECTIVE_SHARE = 0.95
+"""Of a limit: what protective work may use. The rest is for what our count cannot know before the venue tells it."""
+
+AUDIT_SHARE = 0.5
+"""Of a limit: what the audits are planned with. Between it and `ORDINARY_SHARE` lie looks that streams ask for, and histories."""
 
 SHORT_WAIT_S = 2.0
 """A rest up to this long is slept; a longer one is told to the caller."""
 
+_LEAST_SLEEP_S = 0.001
+_LEAST_AUDIT_SHARE = 0.05
+
 _BANNED_UNTIL = re.compile(r"until (\d{13})")
 
 
-class Limits:
-    """Readings of one way out to one venue, and the instant before which it must stay silent.
+class _Line:
+    """Who goes next past some windows: protective work first, then by arrival."""
 
-    Attributes:
-        weight_used: Binance: weight of the running minute and IP, as last told; None until told.
-        weight_limit: Binance: weight a minute allows, from `exchangeInfo`; None until read.
-        endpoint_left: Bybit: requests left in the running second by endpoint path, as last told.
-    """
-
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, windows: tuple[Window, ...], rest: Callable[[str], float]) -> None:
+        self.windows = windows
         self._clock = clock
-        self._silent_until_s = float("-inf")
-        self.weight_used: int | None = None
-        self.weight_limit: int | None = None
-        self.endpoint_left: dict[str, tuple[int, int]] = {}
+        self._rest = rest
+        self._turns = {kind: asyncio.Lock() for kind in Priority}  # a lock lets its waiters in by arrival
+        self._protective = 0
+        self._no_protective = asyncio.Event()
+        self._no_protective.set()
 
-    async def before(self, source: str) -> None:
-        """Passes when a request may be sent.
+    async def enter(self, cost: int, source: str) -> None:
+        """Returns when it is this request's turn, and counts it as under way.
 
         Raises:
             RateLimited: The venue asked for a rest that still lasts longer than `SHORT_WAIT_S`.
         """
-        rest_s = self._silent_until_s - self._clock.monotonic_s()
-        if rest_s <= 0:
+        kind = priority()
+        if kind is Priority.PROTECTIVE:
+            self._protective += 1
+            self._no_protective.clear()
+        try:
+            async with self._turns[kind]:
+                await self._wait(cost, source, kind)
+                for window in self.windows:
+                    window.take(cost)
+        finally:
+            if kind is Priority.PROTECTIVE:
+                self._protective -= 1
+                if not self._protective:
+                    self._no_protective.set()
+
+    async def _wait(self, cost: int, source: str, kind: Priority) -> None:
+        share = PROTECTIVE_SHARE if kind is Priority.PROTECTIVE else ORDINARY_SHARE
+        while True:
+            if kind is not Priority.PROTECTIVE:
+                await self._no_protective.wait()
+            now_s = self._clock.monotonic_s()
+            wait_s = max(window.wait_s(cost, share, now_s) for window in self.windows)
+            wait_s = max(wait_s, self._rest(source))
+            if wait_s <= 0:
+                return
+            await self._clock.sleep(max(wait_s, _LEAST_SLEEP_S))
+
+    def give_back(self, cost: int) -> None:
+        for window in self.windows:
+            window.give_back(cost)
+
+    def answered(self, cost: int) -> None:
+        for window in self.windows:
+            window.answered(cost, self._clock.monotonic_s())
+
+
+class RequestBudget:
+    """One way out to one venue. Implements `trueup.ports.Budget`.
+
+    Attributes:
+        weight_used: Binance: weight of the running minute and IP, as last told; None until told.
+    """
+
+    def __init__(self, venue: str, clock: Clock) -> None:
+        self.tariff = TARIFFS[venue]
+        self.weight_used: int | None = None
+        self._limit_told = False
+        self._clock = clock
+        self._silent_until_s = float("-inf")
+        self._window = Window(self.tariff.limit, self.tariff.window_s)
+        self.line = _Line(clock, (self._window,), self._rest_left_s)
+
+    def __repr__(self) -> str:
+        return f"RequestBudget({self.tariff.venue}, {self.used} of {self.limit} {self.unit})"
+
+    @property
+    def unit(self) -> str:
+        return self.tariff.unit
+
+    @property
+    def limit(self) -> int:
+        """In the venue's units, for `window_s`."""
+        return self._window.limit
+
+    @property
+    def window_s(self) -> float:
+        return self._window.seconds
+
+    @property
+    def used(self) -> int:
+        """Within the last `window_s`, by us or by others as far as the venue told."""
+        return self._window.used(self._clock.monotonic_s())
+
+    @property
+    def weight_limit(self) -> int | None:
+        """Binance: weight a minute allows, from `exchangeInfo`; None until read."""
+        return self._window.limit if self._limit_told else None
+
+    @property
+    def audit_cost(self) -> AuditCost:
+        return AuditCost(positions=self.tariff.positions, orders=self.tariff.orders)
+
+    @property
+    def audit_rate(self) -> float:
+        """See `trueup.ports.Budget`."""
+        others = self._window.others(self._clock.monotonic_s())
+        free = min(AUDIT_SHARE * self.limit, ORDINARY_SHARE * self.limit - others)
+        return max(free, _LEAST_AUDIT_SHARE * self.limit) / self.window_s
+
+    @property
+    def rest_s(self) -> float:
+        """How long the venue still wants silence; 0: it does not."""
+        return max(0.0, self._silent_until_s - self._clock.monotonic_s())
+
+    def set_limit(self, limit: int) -> None:
+        """The venue told what an address may spend."""
+        if limit > 0:
+            self._window.limit = limit
+            self._limit_told = True
+
+    def told(self, headers: Mapping[str, str]) -> None:
+        """An answer's headers (lower-case names)."""
+        if self.tariff.told_used is None:
             return
+        used = headers.get(self.tariff.told_used, "")
+        if used.isdigit():
+            self.weight_used = int(used)
+            self._window.told(int(used), self._clock.monotonic_s())
+
+    def rest(self, seconds: float, why: str) -> None:
+        """The venue asked for silence; a longer rest that already runs stays."""
+        until_s = self._clock.monotonic_s() + seconds
+        if until_s > self._silent_until_s:
+            self._silent_until_s = until_s
+            _log.warning("requests.stopped", venue=self.tariff.venue, seconds=round(seconds, 3), problem=why)
+
+    def _rest_left_s(self, source: str) -> float:
+        rest_s = self.rest_s
         if rest_s > SHORT_WAIT_S:
             seconds = int(rest_s) + 1
             raise RateLimited(source, f"not asked: the venue wants no request for another {seconds} s", seconds)
-        await self._clock.sleep(rest_s)
+        return rest_s
 
-    def rest(self, seconds: float) -> None:
-        """The venue asked for silence; a longer rest that already runs stays."""
-        self._silent_until_s = max(self._silent_until_s, self._clock.monotonic_s() + seconds)
 
-    def read_headers(self, path: str, headers: Mapping[str, str]) -> None:
-        """Keeps what an answer's headers (lower-case names) tell."""
-        weight = headers.get("x-mbx-used-weight-1m", "")
-        if weight.isdigit():
-            self.weight_used = int(weight)
-        left, limit = headers.get("x-bapi-limit-status", ""), headers.get("x-bapi-limit", "")
-        if left.isdigit() and limit.isdigit():
-            self.endpoint_left[path] = (int(left), int(limit))
+class Sending:
+    """One request under way. `told` its answer's headers (lower-case names), if an answer comes."""
+
+    def __init__(self, budget: RequestBudget, own: tuple[tuple[OwnLimit, Window], ...], now_s: Callable[[], float]):
+        self._budget = budget
+        self._own = own
+        self._now_s = now_s
+
+    def told(self, headers: Mapping[str, str]) -> None:
+        self._budget.told(headers)
+        for limit, window in self._own:
+            used = _own_used(limit, window, headers)
+            if used is not None:
+                window.told(used, self._now_s())
+
+
+def _own_used(limit: OwnLimit, window: Window, headers: Mapping[str, str]) -> int | None:
+    """The venue's own count for the account; takes its limit over where the headers name it."""
+    if limit.told_used is not None:
+        used = headers.get(limit.told_used, "")
+        return int(used) if used.isdigit() else None
+    left, allowed = headers.get(limit.told_left or "", ""), headers.get(limit.told_limit or "", "")
+    if not (left.isdigit() and allowed.isdigit() and int(allowed)):
+        return None
+    window.limit = int(allowed)
+    return int(allowed) - int(left)
+
+
+class AccountLimits:
+    """One account's part: its own limits, and the budget of its way out."""
+
+    def __init__(self, budget: RequestBudget, clock: Clock) -> None:
+        self.budget = budget
+        self._clock = clock
+        self._lines: dict[str, tuple[_Line, tuple[OwnLimit, ...]]] = {}
+
+    @asynccontextmanager
+    async def sending(self, endpoint: str, params: Mapping[str, object], source: str) -> AsyncIterator[Sending]:
+        """Waits for the request's turn; the block sends it. It counts until a window after the block's end.
+
+        Raises:
+            RateLimited: The venue wants silence for longer than `SHORT_WAIT_S`: the block is not entered.
+        """
+        cost = self.budget.tariff.cost(endpoint, params)
+        line, limits = self._own(endpoint)
+        if line is not None:
+            await line.enter(1, source)
+        try:
+            await self.budget.line.enter(cost, source)
+        except BaseException:
+            if line is not None:
+                line.give_back(1)
+            raise
+        spend(cost)
+        own = tuple(zip(limits, line.windows, strict=True)) if line is not None else ()
+        try:
+            yield Sending(self.budget, own, self._clock.monotonic_s)
+        finally:
+            self.budget.line.answered(cost)
+            if line is not None:
+                line.answered(1)
+
+    def left(self) -> tuple[int, int] | None:
+        """Bybit: requests left now and the limit, of the endpoint with the least left; None: the venue told nothing yet."""
+        now_s = self._clock.monotonic_s()
+        told = [
+            (max(0, window.limit - window.used(now_s)), window.limit)
+            for line, limits in self._lines.values()
+            for limit, window in zip(limits, line.windows, strict=True)
+            if limit.told_left is not None
+        ]
+        return min(told, key=lambda pair: pair[0] / pair[1], default=None)
+
+    def _own(self, endpoint: str) -> tuple[_Line | None, tuple[OwnLimit, ...]]:
+        limits = self.budget.tariff.own_limits(endpoint)
+        if not limits:
+            return None, ()
+        name = limits[0].name
+        if name not in self._lines:
+            windows = tuple(Window(limit.limit, limit.seconds) for limit in limits)
+            self._lines[name] = _Line(self._clock, windows, lambda _: 0.0), limits
+        return self._lines[name]
 
 
 def stated_wait_s(headers: Mapping[str, str], text: str, now_ms: int) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from telling_parts import TIMING, Desk, open_desk
 
+from trueup.engine.pace import Pace
 from trueup.engine.watch import Outage, Watch
 from trueup.model.errors import RateLimited, Unobserved
 from trueup.model.holds import HoldKind
@@ -16,7 +17,7 @@ GONE = Unobserved("positions", "no answer")
 
 
 def watch(desk: Desk) -> Watch:
-    return Watch(desk.plan, TIMING, desk.store, desk.clock)
+    return Watch(desk.plan, TIMING, desk.store, desk.clock, Pace((desk.plan.name,), None, TIMING, desk.clock))
 
 
 async def failing(desk: Desk, seconds: int, outage: Outage | None, error: Exception | None = GONE) -> Outage | None:

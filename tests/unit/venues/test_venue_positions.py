@@ -410,7 +410,7 @@ async def test_bybit_rate_limits(bybit: BybitVenue, server: Loopback, code: int)
     with pytest.raises(RateLimited) as limited:
         await bybit.positions()
     assert limited.value.retry_after_s == 5
-    assert bybit.client.limits.endpoint_left[LIST] == (0, 50)
+    assert bybit.client.limits.left() == (0, 50)
 
 
 async def test_bybit_an_address_over_its_limit_waits(bybit: BybitVenue, server: Loopback) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from venue_loopback import NOW_MS, HandClock
 
 from trueup.model.errors import RateLimited, Unobserved, Unreadable
-from trueup.venues.limits import Limits, stated_wait_s
+from trueup.venues.limits import AccountLimits, RequestBudget, stated_wait_s
 from trueup.venues.paging import WINDOW_MS, all_pages, together, windows
 from trueup.venues.venue_time import VenueTime
 from trueup.venues.wire import Number, decode, decoder, flag, text_or_none, time_or_none, whole
@@ -147,15 +147,17 @@ async def test_a_good_reading_is_enough() -> None:
 
 async def test_a_longer_rest_stays() -> None:
     clock = HandClock()
-    limits = Limits(clock)
-    limits.rest(60)
-    limits.rest(5)
+    budget = RequestBudget("bybit", clock)
+    limits = AccountLimits(budget, clock)
+    budget.rest(60, "test")
+    budget.rest(5, "test")
     with pytest.raises(RateLimited) as limited:
-        await limits.before("test")
+        async with limits.sending("publicGetV5MarketTime", {}, "test"):
+            pytest.fail("sent")
     assert limited.value.retry_after_s == 61
     clock.at_ms += 60_000
-    await limits.before("test")
-    assert clock.slept_s == []
+    async with limits.sending("publicGetV5MarketTime", {}, "test"):
+        assert clock.slept_s == []
 
 
 def test_what_the_venue_says_to_wait() -> None:

@@ -145,7 +145,8 @@ def _finding_texts(account: AccountStatus, now_ms: int) -> Iterable[Span]:
         yield ("paused: it is looked at, and nothing is written", Style.WARN)
     if account.effective_interval_s > account.audit_interval_s and account.owner is not None:
         wanted, real = duration(account.audit_interval_s), duration(account.effective_interval_s)
-        yield (f"looked at every {real} instead of {wanted}: the venue's request limits allow no more", Style.WARN)
+        why = account.interval_why or "the venue's request limits allow no more"
+        yield (f"looked at every {real} instead of {wanted}: {why}", Style.WARN)
     if account.clock_skew_ms is not None and abs(account.clock_skew_ms) >= _SKEW_WORTH_TELLING_MS:
         yield (f"this machine's clock is {abs(account.clock_skew_ms)} ms {_ahead(account.clock_skew_ms)}", Style.WARN)
 

@@ -71,7 +71,7 @@ class BinanceVenue(VenueBase):
         info = await self._ask("fapiPublicGetExchangeInfo", {}, wire.EXCHANGE_INFO, source)
         for limit in info.rate_limits:
             if (limit.rate_limit_type, limit.interval, limit.interval_num) == ("REQUEST_WEIGHT", "MINUTE", 1):
-                self.client.limits.weight_limit = limit.limit
+                self.client.budget.set_limit(limit.limit)
         found = [exact(source, instrument_of, row, self.client.currency, self.venue) for row in info.symbols]
         return [instrument for instrument in found if instrument is not None]
 
@@ -261,8 +261,8 @@ class BinanceVenue(VenueBase):
             can_trade=account.can_trade,
             can_withdraw=account.can_withdraw,
             portfolio_margin=False,  # such an account is refused (-2015) before it can be asked anything here
-            weight_used=self.client.limits.weight_used,
-            weight_limit=self.client.limits.weight_limit,
+            weight_used=self.client.budget.weight_used,
+            weight_limit=self.client.budget.weight_limit,
             notes=("canTrade and canWithdraw are the account's, not this key's: the futures API does not tell those",),
         )
 

@@ -315,8 +315,7 @@ class BybitVenue(VenueBase):
         rights = key.permissions
         contracts = {*rights.get("ContractTrade", ()), *rights.get("Derivatives", ())}
         classic = info.unified_margin_status in _CLASSIC
-        left = self.client.limits.endpoint_left.values()
-        tightest = min(left, key=lambda reading: reading[0] - reading[1], default=None)
+        tightest = self.client.limits.left()
         return AccountFacts(
             hedge_mode=await self._hedge_mode(),
             can_trade=not read_only and bool(contracts & {"Order", "DerivativesTrade"}),

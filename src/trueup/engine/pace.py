@@ -1,0 +1,104 @@
+"""How often the accounts behind one way out are audited: as configured, or as often as their request budget allows.
+
+1. All accounts of a budget have the same interval: never shorter than configured, and long enough that the audits of all
+   cost no more than the budget's audit rate.
+2. They are spread evenly over it: after its first audit, at once, each has its own place in a common grid.
+3. What is dropped first when the budget is tight is the extra reading of order lists of accounts without a stream.
+4. What an account's audit costs is what the cheapest of its last few did, histories and repetitions left out; before
+   there is one, what the venue's tariff says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from trueup.ports import AuditCost
+
+if TYPE_CHECKING:
+    from trueup.engine.settings import Timing
+    from trueup.ports import Budget, Clock
+
+__all__ = ["Pace"]
+
+_REMEMBERED = 5
+_ROUND_UP_TO_S = 0.1
+_ALMOST_THERE = 1e-6
+
+
+class _Costs:
+    """What one account's newest audits cost, without and with the order lists."""
+
+    def __init__(self) -> None:
+        self.light: deque[int] = deque(maxlen=_REMEMBERED)
+        self.full: deque[int] = deque(maxlen=_REMEMBERED)
+
+
+class Pace:
+    """One budget's. `budget` None: no venue limits it, and the configured interval holds."""
+
+    def __init__(self, accounts: Iterable[str], budget: Budget | None, timing: Timing, clock: Clock) -> None:
+        self.accounts = tuple(accounts)
+        self.budget = budget
+        self._timing = timing
+        self._costs = {account: _Costs() for account in self.accounts}
+        self._began_s = clock.monotonic_s()
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two audits of an account, as they are now."""
+        if self.budget is None:
+            return self._timing.audit_interval_s
+        needed_s = self._round_cost(orders_every=self._timing.orders_every) / self.budget.audit_rate
+        if needed_s <= self._timing.audit_interval_s:
+            return self._timing.audit_interval_s
+        return round(math.ceil(needed_s / _ROUND_UP_TO_S - _ALMOST_THERE) * _ROUND_UP_TO_S, 1)
+
+    @property
+    def why(self) -> str | None:
+        """Why the interval is longer than configured, in words; None: it is not."""
+        budget, interval_s = self.budget, self.interval_s
+        if budget is None or interval_s <= self._timing.audit_interval_s:
+            return None
+        count = len(self.accounts)
+        who = "one account's audit" if count == 1 else f"one audit of each of {count} accounts behind one address"
+        cost = self._round_cost(orders_every=self._timing.orders_every)
+        a_minute = 60 / budget.window_s
+        return (
+            f"{who} costs {cost:.0f} {budget.unit}; audits may use {budget.audit_rate * 60:.0f} of the venue's "
+            f"{budget.limit * a_minute:.0f} a minute"
+        )
+
+    @property
+    def affords_orders(self) -> bool:
+        """Whether every audit may read the order lists too, as an account whose stream is down wants it."""
+        if self.budget is None:
+            return True
+        return self._round_cost(orders_every=1) <= self._timing.audit_interval_s * self.budget.audit_rate
+
+    def next_after(self, account: str, due_s: float) -> float:
+        """When the account is audited next (monotonic), at most one interval after `due_s`."""
+        interval_s = self.interval_s
+        if interval_s <= 0:
+            return due_s
+        place = self.accounts.index(account) / len(self.accounts) if account in self.accounts else 0.0
+        first_s = self._began_s + place * interval_s
+        return first_s + (math.floor((due_s - first_s) / interval_s + _ALMOST_THERE) + 1) * interval_s
+
+    def audited(self, account: str, cost: int, *, orders: bool) -> None:
+        """An audit came back complete and cost so much, in the venue's units."""
+        costs = self._costs.get(account)
+        if costs is not None:
+            (costs.full if orders else costs.light).append(cost)
+
+    def _round_cost(self, *, orders_every: int) -> float:
+        """What one audit of every account costs on average."""
+        return sum(self._mean_cost(costs, orders_every) for costs in self._costs.values())
+
+    def _mean_cost(self, costs: _Costs, orders_every: int) -> float:
+        known = self.budget.audit_cost if self.budget is not None else AuditCost(positions=0, orders=0)
+        light = min(costs.light, default=known.positions)
+        full = min(costs.full, default=light + known.orders)
+        return light + max(0, full - light) / orders_every
