@@ -29,6 +29,7 @@ from trueup.model.observations import (
 )
 from trueup.model.orders import OrderRecord
 from trueup.model.positions import Position
+from trueup.model.protection import StopOrder
 from trueup.model.reports import AccountReport
 from trueup.model.stream import PriceEvent, StreamEvent, StreamHealth
 from trueup.model.trailing import TrailingRecord
@@ -166,6 +167,19 @@ class Venue(Protocol):
 
     async def find_order(self, symbol: str, client_order_id: str) -> OrderRecord | None:
         """The regular order of that client id, from the open orders and the history; None: both were read, none has it."""
+        ...
+
+    async def find_stop(self, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """The conditional order of that client id, open or ended; None: neither the open ones nor the history have it."""
+        ...
+
+    async def place_stop(self, report: PositionReport, stop: StopOrder) -> None:
+        """Sends a stop that can only reduce a position that was just read.
+
+        Raises:
+            StopRefused: Refused, with the venue's code and what it means for a stop; nothing was placed.
+            OutcomeUnknown: No answer came.
+        """
         ...
 
     async def close_market(self, report: PositionReport, client_order_id: str) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from trueup.bootstrap.clock import SystemClock
+from trueup.config.fields import UnprotectableAction
 from trueup.core.cases import AdoptionPolicy, Policy
+from trueup.core.stops import StopPolicy
 from trueup.core.trailing import TrailingPolicy, TrailingStep
 from trueup.engine.manager import PositionManager
 from trueup.engine.pace import Pace
@@ -73,6 +75,11 @@ def account_plan(settings: Settings, account: AccountSettings) -> AccountPlan:
         protect_adopted=protection.protect_adopted,
         grace_ms=_ms(protection.grace_s),
         trailing=_trailing_plan(protection),
+        stops=StopPolicy(
+            percent=protection.stop_loss_percent,
+            trigger_by=protection.trigger_by.value,
+            close_unprotectable=protection.on_unprotectable is UnprotectableAction.CLOSE,
+        ),
         alerts=AlertPlan(places=len(settings.alerts.urls), min_severity=settings.alerts.min_severity),
     )
 

@@ -37,7 +37,6 @@ __all__ = [
     "newly_suspected",
     "suspected",
     "suspicion_cleared",
-    "unprotected",
     "verdict_json",
     "verified",
     "with_report",
@@ -328,11 +327,6 @@ def cancel_effect(cancel: CancelOrder, position_id: int | None, situation: Situa
         position_id=position_id,
         created_at_ms=situation.now_ms,
     )
-
-
-def unprotected(row: Position, situation: Situation) -> NewEvent:
-    data: dict[str, object] = {"quantity": _text(row.quantity), "side": row.side.value}
-    return _about(EventType.POSITION_UNPROTECTED, Severity.ERROR, row, situation, data)
 
 
 def verdict_json(verdict: Verdict | None) -> str:

@@ -140,7 +140,7 @@ def _placed(state: Cover, wanted: WantedStop) -> WantedStop:
             trigger = tighter(side, trigger, order.trigger_price)
     return WantedStop(
         trigger_price=trigger,
-        policy_price=wanted.policy_price,
+        policy_price=wanted.policy_price if trigger == wanted.trigger_price else trigger,
         quantity=state.missing or report.quantity,
         trigger_by=wanted.trigger_by,
         source=wanted.source,

@@ -1,4 +1,4 @@
-"""What open orders mean for the book: whose they are, which stand alone, which positions lack a stop.
+"""What open orders mean for the book: whose they are, and which stand alone.
 
 1. An order belongs to the open lifecycle that it can only reduce; it is recorded there while that lifecycle lives.
 2. An order with close semantics and no position to close is an orphan. Only one of ours, or one recorded for a lifecycle that
@@ -10,11 +10,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 from trueup.core.rebuild import CLIENT_PREFIX
 from trueup.model.changes import RecordedOrder
-from trueup.model.decimals import ZERO
 from trueup.model.effects import CancelOrder
 from trueup.model.orders import OpenOrder, OrderList, OrderStatus, Side
 from trueup.model.positions import PositionKey
@@ -25,7 +23,6 @@ __all__ = [
     "Orphan",
     "cancel_of",
     "closing_side",
-    "is_covered",
     "is_ours",
     "order_report",
     "orphans_among",
@@ -178,15 +175,3 @@ def order_report(order: OpenOrder | RecordedOrder | CancelOrder, problem: str | 
         quantity=order.quantity,
         problem=problem,
     )
-
-
-def is_covered(orders: Iterable[OpenOrder], key: PositionKey, quantity: Decimal) -> bool:
-    """Whether live stops with close semantics cover the full quantity. A take-profit is not a stop."""
-    total = ZERO
-    for order in orders:
-        if order.symbol != key.symbol or not order.is_stop or not order.closes(key.side):
-            continue
-        if order.quantity is None:
-            return True
-        total += order.quantity
-    return total >= quantity

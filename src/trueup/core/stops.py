@@ -11,10 +11,13 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
+import msgspec
+
 from trueup.model.instruments import Instrument
 from trueup.model.observations import PositionReport
 from trueup.model.orders import Side
 from trueup.model.positions import Position
+from trueup.model.protection import StopOrder, StopRefusal
 from trueup.model.values import Value
 
 __all__ = [
@@ -26,8 +29,10 @@ __all__ = [
     "at_percent",
     "beyond",
     "is_tighter",
+    "loosest",
     "on_tick",
-    "stop_id",
+    "other_try",
+    "stop_stem",
     "tighter",
     "wanted_stop",
 ]
@@ -67,7 +72,7 @@ class WantedStop(Value, frozen=True, kw_only=True):
 
     Attributes:
         trigger_price: Quote units, on the tick.
-        policy_price: The loosest trigger that still is as tight as asked for (before liquidation moved it inside).
+        policy_price: The loosest trigger that is taken for what was asked: rounded the other way, so within one tick of it.
         quantity: Contracts: the whole position as the venue states it.
     """
 
@@ -78,9 +83,12 @@ class WantedStop(Value, frozen=True, kw_only=True):
     source: StopSource
 
 
-def stop_id(position_id: int, created_at_ms: int, number: int) -> str:
-    """A client order id: deterministic, at most 36 characters, told apart from those of any other book by its time."""
-    return f"{STOP_PREFIX}{position_id}-{_base36(created_at_ms)}-{number}"
+def stop_stem(position_id: int, created_at_ms: int) -> str:
+    """How the client order ids of one wish begin: deterministic, told apart from those of any other book by its time.
+
+    With the number of the order that follows it is at most 36 characters long, which both venues take.
+    """
+    return f"{STOP_PREFIX}{position_id}-{_base36(created_at_ms)}"
 
 
 def _base36(number: int) -> str:
@@ -111,6 +119,11 @@ def on_tick(side: Side, price: Decimal, tick: Decimal | None) -> Decimal:
         return price
     rounding = ROUND_CEILING if side is Side.LONG else ROUND_FLOOR
     return (price / tick).to_integral_value(rounding=rounding) * tick
+
+
+def loosest(side: Side, price: Decimal, tick: Decimal | None) -> Decimal:
+    """The nearest price on the tick on the other side of `price`: less than one tick looser than asked for."""
+    return on_tick(side.opposite, price, tick)
 
 
 def at_distance(side: Side, entry: Decimal, distance: Decimal) -> Decimal:
@@ -161,11 +174,25 @@ def wanted_stop(
         trigger, source = inside, StopSource.LIQUIDATION
     return WantedStop(
         trigger_price=trigger,
-        policy_price=asked,
+        policy_price=loosest(side, asked, tick),
         quantity=report.quantity,
         trigger_by=policy.trigger_by,
         source=source,
     )
+
+
+def other_try(refusal: StopRefusal, sent: StopOrder, wanted: WantedStop) -> StopOrder | None:
+    """The same stop in the one other way in which the venue may take it; None: there is none.
+
+    A trigger that only its rounding put beyond the price is rounded the other way, once. A quantity that the venue finds too
+    small or too large becomes "the whole position", for which it has no limits.
+    """
+    if refusal is StopRefusal.PASSED and is_tighter(sent.side, sent.trigger_price, wanted.policy_price):
+        within_a_tick = sent.trigger_price == wanted.trigger_price and wanted.source is not StopSource.LIQUIDATION
+        return msgspec.structs.replace(sent, trigger_price=wanted.policy_price) if within_a_tick else None
+    if refusal in (StopRefusal.TOO_SMALL, StopRefusal.TOO_LARGE) and sent.quantity == wanted.quantity:
+        return msgspec.structs.replace(sent, quantity=None)
+    return None
 
 
 def _inside_liquidation(

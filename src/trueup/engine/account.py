@@ -18,7 +18,6 @@ import structlog
 
 from trueup.core import narrate, review
 from trueup.core.cases import Case, KnownOrder, LookAgain, Verified
-from trueup.core.marks import sighting
 from trueup.core.settle import Settlement, settle
 from trueup.core.situation import Situation
 from trueup.engine.histories import Histories
@@ -29,7 +28,7 @@ from trueup.model.errors import AccountMismatch, ClockSkewed, Conflict, Unobserv
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, Mark, MarkKind
 from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
-from trueup.model.positions import AccountMode, Origin, Position, PositionKey
+from trueup.model.positions import AccountMode, Position, PositionKey
 from trueup.model.reports import HeldReport, OrderReport
 from trueup.model.values import Value
 
@@ -76,8 +75,8 @@ class Look:
     held: list[HeldReport] = field(default_factory=list)
     added: list[Position] = field(default_factory=list)
     orphans: list[OrderReport] = field(default_factory=list)
-    unprotected: list[Position] = field(default_factory=list)
-    unprotected_overdue: bool = False
+    orders: OrdersSnapshot | None = None
+    unprotected_since: dict[PositionKey, Mark] = field(default_factory=dict)
     wait_ms: int | None = None
     clock: ClockReading | None = None
 
@@ -208,6 +207,8 @@ class AccountReconciler:
             reports=union,
             as_of_ms=view.as_of_ms,
             applied=applies,
+            orders=orders,
+            unprotected_since={key: mark for (key, naked), mark in known.marks.items() if naked},
             wait_ms=settlement.wait_ms,
         )
         self._blocked_reports(look, union)
@@ -301,7 +302,6 @@ class AccountReconciler:
         held = {*open_keys, *look.reports.reports}
         for orphan in review.orphans_among(account, listed, held, known.recorded, look.as_of_ms):
             self._orphan(look, orphan, situation)
-        self._review_cover(look, orders, open_rows, known, situation)
 
     def _orphan(self, look: Look, orphan: review.Orphan, situation: Situation) -> None:
         order = orphan.order
@@ -316,46 +316,6 @@ class AccountReconciler:
         if self.plan.mode is AccountMode.PROTECT and not orphan.cancellable:
             why += "; it is not one of ours, so it is left alone: cancel it on the venue"
         look.orphans.append(review.order_report(order, why))
-
-    def _review_cover(
-        self,
-        look: Look,
-        orders: OrdersSnapshot,
-        open_rows: dict[PositionKey, Position],
-        known: _Known,
-        situation: Situation,
-    ) -> None:
-        """Positions that should have a stop and have none; how long that has been seen is kept as a mark."""
-        for key, row in open_rows.items():
-            wanted = row.origin is Origin.BOT or self.plan.protect_adopted
-            report = look.reports.reports.get(key)
-            mark = known.marks.get((key, True))
-            covered = report is None or not wanted or review.is_covered(orders.orders, key, report.quantity)
-            if covered:
-                if mark is not None:
-                    look.settlement.clear_marks.append((key, MarkKind.UNPROTECTED))
-                continue
-            look.unprotected.append(row)
-            case = Case(
-                key=key,
-                row=row,
-                report=report,
-                instrument=None,
-                as_of_ms=look.as_of_ms,
-                now_ms=look.as_of_ms,
-                policy=self.plan.policy,
-                mark=mark,
-            )
-            seen = sighting(case, MarkKind.UNPROTECTED, "", counts=True)
-            look.settlement.marks.append(seen)
-            waited = look.as_of_ms - seen.first_at_ms
-            if waited >= self.plan.grace_ms:
-                look.unprotected_overdue = True
-            elif self.plan.mode is AccountMode.PROTECT:
-                left = self.plan.grace_ms - waited
-                look.wait_ms = left if look.wait_ms is None else min(left, look.wait_ms)
-            if mark is None and self.plan.mode is AccountMode.PROTECT and situation.applies:
-                look.settlement.events.append(narrate.unprotected(row, situation))
 
     async def _commit(self, owner: Owner, look: Look, situation: Situation, options: LookOptions) -> None:
         settlement = look.settlement

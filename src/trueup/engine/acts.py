@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trueup.model.effects import CancelOrder, MarketClose
+from trueup.model.effects import CancelOrder, MarketClose, NewEffect
 from trueup.model.errors import OutcomeUnknown, UnknownOrder
 from trueup.model.orders import OpenOrder, OrderStatus
 from trueup.model.positions import PositionStatus
+from trueup.model.protection import StopRefusal
 from trueup.model.values import Value
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ class Attempt(Value, frozen=True, kw_only=True):
         acted: It was this effect that did it.
         kept: An order that was left alone on purpose.
         retry_after_s: As the venue asked.
+        final: Trying again at once would bring the same.
+        look_again: What this was decided on changed: the account is looked at again before anything else is done.
+        then: What must follow from it, written with its outcome.
+        placed: The stop that stands now.
+        refusal: Why the venue did not take a stop.
     """
 
     done: bool
@@ -42,6 +48,11 @@ class Attempt(Value, frozen=True, kw_only=True):
     acted: bool = False
     kept: bool = False
     retry_after_s: float = 0.0
+    final: bool = False
+    look_again: bool = False
+    then: tuple[NewEffect, ...] = ()
+    placed: OpenOrder | None = None
+    refusal: StopRefusal | None = None
 
 
 class Acts:
@@ -60,13 +71,17 @@ class Acts:
             return Attempt(done=False, outcome=f"the position could not be read: {view.quarantined[0].problem}")
         order = await self._listed(cancel)
         if order is None:
-            return await self._absent(cancel)
+            return await self.absent(cancel)
         if not order.closes(cancel.side):
             return Attempt(done=True, kept=True, outcome="it has no close semantics: it is somebody's entry")
+        return await self.send_cancel(cancel)
+
+    async def send_cancel(self, cancel: CancelOrder) -> Attempt:
+        """Cancels an order that was just found listed and fit to go."""
         try:
             await self._venue.cancel(cancel)
         except UnknownOrder:
-            return await self._absent(cancel) if await self._listed(cancel) is None else _still_listed()
+            return await self.absent(cancel) if await self._listed(cancel) is None else _still_listed()
         if await self._listed(cancel) is not None:
             return _still_listed()
         return Attempt(done=True, acted=True, outcome="cancelled")
@@ -76,7 +91,7 @@ class Acts:
         orders = await self._venue.open_orders(cancel.symbol)
         return next((order for order in orders.orders if order.order_id == cancel.order_id), None)
 
-    async def _absent(self, cancel: CancelOrder) -> Attempt:
+    async def absent(self, cancel: CancelOrder) -> Attempt:
         """Neither list has it: the history says what became of it, unless it has forgotten it."""
         lookup = await self._venue.lookup_orders(cancel.symbol, (cancel.order_id,))
         record = lookup.get(cancel.order_id)

@@ -11,14 +11,27 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.core.keeping import order_words, placed_record, wish_report
 from trueup.core.review import order_report
 from trueup.engine.acts import Acts, Attempt
+from trueup.engine.stops import StopActs, TrailingTrigger, no_trailing
 from trueup.engine.telling import Teller
 from trueup.model.changes import ChangeSet
-from trueup.model.effects import CancelOrder, Effect, EffectKind, EffectState, EffectUpdate, MarketClose
+from trueup.model.effects import (
+    SUPERFLUOUS,
+    CancelOrder,
+    Effect,
+    EffectKind,
+    EffectState,
+    EffectUpdate,
+    MarketClose,
+    PlaceStop,
+)
 from trueup.model.errors import AuthenticationRefused, OutcomeUnknown, RateLimited, Rejected, Unobserved
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.orders import OrderStatus
+from trueup.model.positions import PositionKey
+from trueup.model.protection import StopRefusal
 from trueup.model.reports import OrderReport
 from trueup.model.values import from_json
 
@@ -33,26 +46,57 @@ _log = structlog.get_logger("trueup.effects")
 ATTEMPTS_PER_PASS = 3
 _FIRST_DELAY_MS = 500
 _LONGEST_DELAY_MS = 300_000
+_LONGEST_DELAY_OF_A_STOP_MS = 30_000
+_ROUNDS = 3
 
-_Payload = CancelOrder | MarketClose
+_Payload = CancelOrder | MarketClose | PlaceStop
 
 
 @dataclass
 class EffectsOutcome:
-    """What a pass carried out, and what it could not."""
+    """What a pass carried out, and what it could not.
 
+    Attributes:
+        covered: Positions whose stop was placed, and seen, or found there.
+        orphan_s: How long each order of an ended position that is gone now was known as one.
+        look_again: Something changed that the book does not know yet.
+    """
+
+    placed: list[OrderReport] = field(default_factory=list)
     cancelled: list[OrderReport] = field(default_factory=list)
     failed: list[OrderReport] = field(default_factory=list)
-    closed_any: bool = False
+    covered: set[PositionKey] = field(default_factory=set)
+    orphan_s: list[float] = field(default_factory=list)
+    swept: int = 0
+    failed_cancels: int = 0
+    look_again: bool = False
+
+    def take(self, later: EffectsOutcome) -> None:
+        """Adds what a later round of the same pass came to; what it could not carry out is what stands now."""
+        self.placed += later.placed
+        self.cancelled += later.cancelled
+        self.failed = later.failed
+        self.orphan_s += later.orphan_s
+        self.swept += later.swept
+        self.failed_cancels += later.failed_cancels
 
 
 class EffectsWorker:
     """Carries out one account's effects."""
 
-    def __init__(self, plan: AccountPlan, timing: Timing, venue: Venue, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        plan: AccountPlan,
+        timing: Timing,
+        venue: Venue,
+        store: Store,
+        clock: Clock,
+        trailing: TrailingTrigger = no_trailing,
+    ) -> None:
         self._plan = plan
         self._timing = timing
         self._acts = Acts(venue, store)
+        self.stops = StopActs(plan, venue, store, clock, self._acts, trailing)
         self._teller = Teller(plan, store, clock)
         self._store = store
         self._clock = clock
@@ -64,45 +108,80 @@ class EffectsWorker:
             due_only: Leave those whose next attempt lies in the future (the daemon); a command tries all.
         """
         outcome = EffectsOutcome()
-        states = (EffectState.PENDING, EffectState.ESCALATED)
-        for effect in await self._store.effects(account=self._plan.name, states=states):
-            if effect.kind is EffectKind.NOTIFY or (due_only and effect.next_attempt_at_ms > self._clock.now_ms()):
-                continue
-            await self._carry_out(owner, effect, outcome)
+        tried: set[int] = set()
+        for _ in range(_ROUNDS):
+            waiting = [effect for effect in await self._waiting(due_only=due_only) if effect.effect_id not in tried]
+            if not waiting:
+                break
+            for effect in waiting:
+                tried.add(effect.effect_id)
+                await self._carry_out(owner, effect, outcome)
         return outcome
+
+    async def _waiting(self, *, due_only: bool) -> list[Effect]:
+        """What is to be tried, in the order in which it was decided; what one brings about comes with the next call."""
+        states = (EffectState.PENDING, EffectState.ESCALATED)
+        now = self._clock.now_ms()
+        return [
+            effect
+            for effect in await self._store.effects(account=self._plan.name, states=states)
+            if effect.kind is not EffectKind.NOTIFY and not (due_only and effect.next_attempt_at_ms > now)
+        ]
 
     async def _carry_out(self, owner: Owner, effect: Effect, outcome: EffectsOutcome) -> None:
         payload: _Payload = from_json(effect.payload, _TYPES[effect.kind])
         attempts = effect.attempts
         for number in range(1, ATTEMPTS_PER_PASS + 1):
             attempts += 1
-            attempt = await self._attempt(payload)
-            if attempt.done:
+            attempt = await self._attempt(effect, payload)
+            if attempt.done or attempt.final:
                 break
             _log.warning("effect.failed", account=self._plan.name, effect_id=effect.effect_id, problem=attempt.outcome)
             if number < ATTEMPTS_PER_PASS:
                 await self._clock.sleep(max(attempt.retry_after_s, _FIRST_DELAY_MS * 2 ** (number - 1) / 1000))
         await self._write(owner, effect, payload, attempts, attempt)
-        if isinstance(payload, MarketClose):
-            outcome.closed_any |= attempt.done
-        elif attempt.done and attempt.acted:
-            outcome.cancelled.append(order_report(payload))
-        elif not attempt.done:
-            outcome.failed.append(order_report(payload, attempt.outcome))
+        self._sum_up(effect, payload, attempt, outcome)
 
-    async def _attempt(self, payload: _Payload) -> Attempt:
+    def _sum_up(self, effect: Effect, payload: _Payload, attempt: Attempt, outcome: EffectsOutcome) -> None:
+        outcome.look_again |= attempt.look_again
+        if isinstance(payload, MarketClose):
+            outcome.look_again |= attempt.done
+        elif isinstance(payload, PlaceStop):
+            if attempt.placed is not None:
+                outcome.placed.append(order_report(attempt.placed))
+                outcome.covered.add(PositionKey(self._plan.name, payload.symbol, payload.side))
+            elif not attempt.done:
+                outcome.failed.append(wish_report(payload, attempt.outcome))
+        elif not attempt.done:
+            outcome.failed_cancels += 1
+            outcome.failed.append(order_report(payload, attempt.outcome))
+        elif attempt.acted:
+            outcome.cancelled.append(order_report(payload))
+            if payload.reason == SUPERFLUOUS:
+                outcome.swept += 1
+            else:
+                outcome.orphan_s.append(max(0, self._clock.now_ms() - effect.created_at_ms) / 1000)
+
+    async def _attempt(self, effect: Effect, payload: _Payload) -> Attempt:
         try:
             if isinstance(payload, MarketClose):
                 return await self._acts.close(payload)
+            if isinstance(payload, PlaceStop):
+                return await self.stops.place(payload)
+            if payload.reason == SUPERFLUOUS:
+                return await self.stops.sweep(effect.position_id, payload)
             return await self._acts.cancel(payload)
         except RateLimited as error:
             return Attempt(done=False, outcome=str(error), retry_after_s=float(error.retry_after_s or 0))
-        except (Unobserved, OutcomeUnknown, Rejected, AuthenticationRefused) as error:
+        except AuthenticationRefused as error:
+            return Attempt(done=False, outcome=str(error), refusal=StopRefusal.PERMISSION, final=True)
+        except (Unobserved, OutcomeUnknown, Rejected) as error:
             return Attempt(done=False, outcome=str(error))
 
     async def _write(self, owner: Owner, effect: Effect, payload: _Payload, attempts: int, attempt: Attempt) -> None:
         now = self._clock.now_ms()
-        delay = min(_LONGEST_DELAY_MS, _FIRST_DELAY_MS * 2 ** min(attempts, 12))
+        longest = _LONGEST_DELAY_OF_A_STOP_MS if isinstance(payload, PlaceStop) else _LONGEST_DELAY_MS
+        delay = min(longest, _FIRST_DELAY_MS * 2 ** min(attempts, 12))
         update = EffectUpdate(
             effect_id=effect.effect_id,
             state=EffectState.DONE if attempt.done else EffectState.ESCALATED,
@@ -113,12 +192,17 @@ class EffectsWorker:
             done_at_ms=now if attempt.done else None,
         )
         gone = isinstance(payload, CancelOrder) and attempt.done and not attempt.kept
+        placed = attempt.placed if isinstance(payload, PlaceStop) else None
         await self._teller.commit(
             owner,
             ChangeSet(
                 account=self._plan.name,
                 now_ms=now,
                 effect_updates=(update,),
+                effects=attempt.then,
+                orders=()
+                if placed is None or effect.position_id is None
+                else (placed_record(self._plan.name, placed, effect.position_id, now),),
                 events=tuple(await self._events(effect, payload, attempts, attempt, now)),
                 forget_orders=((payload.symbol, payload.order_id, OrderStatus.CANCELLED),)
                 if gone and isinstance(payload, CancelOrder)
@@ -130,24 +214,19 @@ class EffectsWorker:
         self, effect: Effect, payload: _Payload, attempts: int, attempt: Attempt, now: int
     ) -> list[NewEvent]:
         if isinstance(payload, MarketClose):
-            data: dict[str, object] = {
-                "symbol": payload.symbol,
-                "side": payload.side.value,
-                "note": payload.note,
-                "outcome": attempt.outcome,
-            }
-            kind = EventType.CLOSE_SENT if attempt.done else EventType.CLOSE_FAILED
-            severity = Severity.INFO if attempt.done else Severity.ERROR
-            return [self._event(kind, severity, effect, payload, data, now)]
-        data = {
+            return [self._close_event(effect, payload, attempt, now)]
+        if isinstance(payload, PlaceStop):
+            return self._stop_events(effect, payload, attempts, attempt, now)
+        data: dict[str, object] = {
             "symbol": payload.symbol,
             "order_id": payload.order_id,
             "order_type": payload.venue_type or payload.kind.value,
             "reason": payload.reason,
         }
         if attempt.done:
-            kind = EventType.ORPHANED_SL_KEPT if attempt.kept else EventType.ORPHANED_SL_CLEANED
+            gone = EventType.STOP_SWEPT if payload.reason == SUPERFLUOUS else EventType.ORPHANED_SL_CLEANED
             told = {**data, "why": attempt.outcome} if attempt.kept else data
+            kind = EventType.ORPHANED_SL_KEPT if attempt.kept else gone
             return [self._event(kind, Severity.INFO, effect, payload, told, now)]
         told = {**data, "problem": attempt.outcome, "attempts": attempts}
         events = [self._event(EventType.CLEANUP_FAILED, Severity.WARNING, effect, payload, told, now)]
@@ -155,6 +234,40 @@ class EffectsWorker:
             events.append(self._event(EventType.EFFECT_ESCALATED, Severity.ERROR, effect, payload, told, now))
         pattern = await self._pattern(now)
         return [*events, pattern] if pattern is not None else events
+
+    def _close_event(self, effect: Effect, payload: MarketClose, attempt: Attempt, now: int) -> NewEvent:
+        data: dict[str, object] = {
+            "symbol": payload.symbol,
+            "side": payload.side.value,
+            "note": payload.note,
+            "outcome": attempt.outcome,
+        }
+        kind = EventType.CLOSE_SENT if attempt.done else EventType.CLOSE_FAILED
+        severity = Severity.INFO if attempt.done else Severity.ERROR
+        return self._event(kind, severity, effect, payload, data, now)
+
+    def _stop_events(
+        self, effect: Effect, payload: PlaceStop, attempts: int, attempt: Attempt, now: int
+    ) -> list[NewEvent]:
+        """What was placed; what was refused, also where closing follows; nothing where there was nothing to do."""
+        data: dict[str, object] = {"symbol": payload.symbol, "side": payload.side.value, "why": list(payload.why)}
+        if attempt.placed is not None:
+            data |= {"order_id": attempt.placed.order_id, "client_order_id": attempt.placed.client_order_id}
+            return [
+                self._event(
+                    EventType.STOP_PLACED, Severity.INFO, effect, payload, data | order_words(attempt.placed), now
+                )
+            ]
+        if attempt.done and attempt.refusal is None:
+            return []
+        reason = attempt.refusal.value if attempt.refusal is not None else "not_answered"
+        data |= {"reason": reason, "problem": attempt.outcome, "attempts": attempts} | order_words(payload)
+        closes = any(new.kind is EffectKind.CLOSE_POSITION for new in attempt.then)
+        events = [self._event(EventType.STOP_FAILED, Severity.ERROR, effect, payload, data, now)]
+        if closes:
+            close: dict[str, object] = {"symbol": payload.symbol, "side": payload.side.value, "note": reason}
+            events.append(self._event(EventType.CLOSE_REQUESTED, Severity.WARNING, effect, payload, close, now))
+        return events
 
     async def _pattern(self, now: int) -> NewEvent | None:
         """Many failures within the window are a finding of their own, told once a window."""
@@ -186,7 +299,8 @@ class EffectsWorker:
         )
 
 
-_TYPES: dict[EffectKind, type[CancelOrder] | type[MarketClose]] = {
+_TYPES: dict[EffectKind, type[CancelOrder] | type[MarketClose] | type[PlaceStop]] = {
     EffectKind.CANCEL_ORDER: CancelOrder,
     EffectKind.CLOSE_POSITION: MarketClose,
+    EffectKind.PLACE_STOP: PlaceStop,
 }

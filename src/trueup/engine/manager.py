@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from trueup.core.review import is_covered
 from trueup.engine.cache import PositionCache, exposure_of, key_of
 from trueup.engine.runner import Act, Runner
 from trueup.engine.trailing import SmartTrailingStopManager
 from trueup.model.changes import ChangeSet
-from trueup.model.errors import ConfigurationError, NotOwner, Unobserved
+from trueup.model.errors import ConfigurationError, NotOwner
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.positions import Position, PositionKey
 from trueup.model.reports import AccountReport
@@ -143,31 +142,24 @@ class PositionManager:
         return answer.report
 
     async def check_positions_protection(self) -> dict[PositionKey, bool | None]:
-        """Whether each open position has live stops for its full quantity; None where its orders could not be read.
+        """One pass over every account that keeps its open positions covered, as the daemon does.
 
-        Positions may leave `positions` while this waits for a venue: such a one is not checked, and not in the result.
+        In mode protect stops are placed where they are missing; in the other modes it only looks.
+
+        Returns:
+            Whether each open position has live stops for its full quantity; None where its account could not be read. A
+            position that left `positions` while this waited is not in it.
         """
         checked: dict[PositionKey, bool | None] = {}
-        for key in list(self._cache):
-            if key not in self._cache:
+        for account in self._runners:
+            if not any(key.account == account for key in self._cache):
                 continue
-            covered = await self._covered(key)
-            row = self._cache.get(key)
-            if row is None:
-                continue
-            checked[key] = covered
-            if covered is False:
-                _log.warning("position.unprotected", account=key.account, symbol=key.symbol, side=key.side.value)
+            report = await self.sync_exchange_positions(account)
+            bare = set(report.uncovered)
+            for key in self._cache:
+                if key.account == account:
+                    checked[key] = key not in bare if report.observed else None
         return {key: covered for key, covered in checked.items() if key in self._cache}
-
-    async def _covered(self, key: PositionKey) -> bool | None:
-        try:
-            orders = await self._runner(key.account).work.venue.open_orders(key.symbol)
-        except Unobserved as error:
-            _log.warning("position.protection_unknown", account=key.account, symbol=key.symbol, problem=str(error))
-            return None
-        row = self._cache.get(key)
-        return is_covered(orders.orders, key, row.quantity) if row is not None else None
 
     def _runner(self, account: str) -> Runner:
         runner = self._runners.get(account)

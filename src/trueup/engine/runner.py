@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -62,18 +63,23 @@ class Runner:
         self._store = store
         self._clock = clock
         self._holder = holder
+        self._acting = asyncio.Lock()
 
     @property
     def account(self) -> str:
         return self.work.plan.name
 
     async def act(self, act: Act, progress: Callable[[str], None]) -> Answer:
-        """Carries it out and returns what became of it.
+        """Carries it out and returns what became of it; tasks of one process one after the other.
 
         Raises:
             ConfigurationError: The asker named something that is not there.
             NotOwner: Neither the lease nor an answer of its holder came in time.
         """
+        async with self._acting:
+            return await self._act(act, progress)
+
+    async def _act(self, act: Act, progress: Callable[[str], None]) -> Answer:
         request_id: int | None = None
         patience = max(4 * self._timing.lease_s, 60.0)
         waited = 0.0

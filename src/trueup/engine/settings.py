@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from trueup.core.cases import Policy
+from trueup.core.stops import StopPolicy
 from trueup.core.trailing import TrailingPolicy
 from trueup.model.events import Severity
 from trueup.model.positions import AccountMode
@@ -43,6 +44,7 @@ class AccountPlan(Value, frozen=True, kw_only=True):
         symbols: As written in the configuration; empty: all. `ignore_symbols` are never looked at, never touched.
         protect_adopted: Whether adopted positions should have stops.
         grace_ms: How long an open position may be seen without a live stop.
+        stops: Where stops are placed, and what is done where none can be.
     """
 
     name: str
@@ -56,6 +58,7 @@ class AccountPlan(Value, frozen=True, kw_only=True):
     protect_adopted: bool = False
     grace_ms: int = 10_000
     trailing: TrailingPlan = TrailingPlan()
+    stops: StopPolicy = StopPolicy()
     alerts: AlertPlan = AlertPlan()
 
 

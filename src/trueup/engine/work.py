@@ -15,14 +15,15 @@ import msgspec
 import structlog
 
 from trueup.calls import protective
-from trueup.core.rebuild import CLOSE_PREFIX
+from trueup.core.keeping import close_effect, close_requested
 from trueup.engine.account import AccountReconciler, Look, LookOptions
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
+from trueup.engine.keeper import Keeper, Kept
 from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
 from trueup.engine.watch import Outage, Watch
 from trueup.model.changes import ChangeSet
-from trueup.model.effects import EffectKind, EffectState, MarketClose, NewEffect
+from trueup.model.effects import EffectKind, EffectState
 from trueup.model.errors import (
     AccountMismatch,
     AuthenticationRefused,
@@ -32,7 +33,7 @@ from trueup.model.errors import (
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, HoldUpdate
 from trueup.model.positions import AccountMode, Position, PositionKey
-from trueup.model.reports import AccountReport, ProtectionReport, QuantityChange
+from trueup.model.reports import AccountReport, OrderReport, ProtectionReport, QuantityChange
 from trueup.model.values import Value, from_json, to_json
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class _Sum:
     changed: dict[PositionKey, QuantityChange] = field(default_factory=dict)
     effects: EffectsOutcome = field(default_factory=EffectsOutcome)
     last: Look | None = None
+    kept: Kept = field(default_factory=Kept)
 
     def take(self, look: Look) -> None:
         self.last = look
@@ -123,6 +125,7 @@ class AccountWork:
         self._clock = clock
         self._reconciler = AccountReconciler(plan, venue, store, clock)
         self._effects = EffectsWorker(plan, timing, venue, store, clock)
+        self._keeper = Keeper(plan, venue, store, clock, self._effects.stops)
         self.pace = pace if pace is not None else Pace((plan.name,), None, timing, clock)
         self._watch = Watch(plan, timing, store, clock, self.pace)
         self._last: LastLook | None = None
@@ -172,11 +175,19 @@ class AccountWork:
             progress(f"{name}: looking")
             look = await self._look(owner, options)
             total.take(look)
+            record = not options.dry_run
+            with protective():
+                total.kept = await self._keeper.wish(owner, look, record=record)
+            covered: set[PositionKey] = set()
+            look_again = False
             if look.applied and self.plan.mode is AccountMode.PROTECT:
                 progress(f"{name}: carrying effects out")
-                await self._carry_out(owner, options, total)
-            if total.effects.closed_any:
-                total.effects.closed_any = False
+                with protective():
+                    outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
+                total.effects.take(outcome)
+                covered, look_again = outcome.covered, outcome.look_again
+            await self._keeper.conclude(owner, look, total.kept, covered, record=record)
+            if look_again:
                 continue
             wait_ms = look.wait_ms
             if not options.confirm or wait_ms is None or wait_ms > self._patience_ms():
@@ -199,13 +210,6 @@ class AccountWork:
 
     def _patience_ms(self) -> int:
         return max(self.plan.policy.confirm_after_ms, self.plan.grace_ms) + _SLACK_MS
-
-    async def _carry_out(self, owner: Owner, options: PassOptions, total: _Sum) -> None:
-        with protective():
-            outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
-        total.effects.cancelled += outcome.cancelled
-        total.effects.failed = outcome.failed
-        total.effects.closed_any = outcome.closed_any
 
     async def _unobserved(
         self,
@@ -255,13 +259,18 @@ class AccountWork:
             quarantined=tuple(look.quarantined),
             rejected=tuple(settled.rejected),
             protection=ProtectionReport(
+                placed=tuple(total.effects.placed if look.applied else self._would_place(total.kept)),
                 cancelled=tuple(total.effects.cancelled),
                 failed=tuple(total.effects.failed),
                 orphans=tuple(look.orphans),
-                unprotected=tuple(look.unprotected),
+                unprotected=tuple(total.kept.unprotected),
             ),
-            unprotected_overdue=look.unprotected_overdue,
+            uncovered=tuple(total.kept.uncovered),
+            unprotected_overdue=total.kept.overdue,
         )
+
+    def _would_place(self, kept: Kept) -> list[OrderReport]:
+        return kept.wanted if self.plan.mode is AccountMode.PROTECT else []
 
     async def _remember(self, owner: Owner, report: AccountReport, total: _Sum, error: Exception | None) -> None:
         now = self._clock.now_ms()
@@ -333,30 +342,8 @@ class AccountWork:
         if row is None:
             raise ConfigurationError(f"{key}: the book has no such open position; list them with: trueup positions")
         now = self._clock.now_ms()
-        close = MarketClose(
-            symbol=row.symbol,
-            side=row.side,
-            position_id=row.position_id,
-            client_order_id=f"{CLOSE_PREFIX}{row.position_id}",
-            note=note,
-        )
-        effect = NewEffect(
-            account=self.plan.name,
-            kind=EffectKind.CLOSE_POSITION,
-            dedup_key=f"close:{row.position_id}",
-            payload=to_json(close),
-            position_id=row.position_id,
-            created_at_ms=now,
-        )
-        event = NewEvent(
-            type=EventType.CLOSE_REQUESTED,
-            severity=Severity.INFO,
-            account=self.plan.name,
-            at_ms=now,
-            symbol=row.symbol,
-            position_id=row.position_id,
-            data={"symbol": row.symbol, "side": row.side.value, "note": note},
-        )
+        effect = close_effect(row, row.symbol, note, now)
+        event = close_requested(row, note, now)
         changes = ChangeSet(account=self.plan.name, now_ms=now, effects=(effect,), events=(event,))
         await self._store.commit(owner, changes)
 

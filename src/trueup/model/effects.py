@@ -14,12 +14,27 @@ from trueup.model.orders import OrderKind, OrderList, OrderSide, Side
 from trueup.model.positions import PositionKey
 from trueup.model.values import Value
 
-__all__ = ["CancelOrder", "Effect", "EffectKind", "EffectState", "EffectUpdate", "MarketClose", "NewEffect", "Notice"]
+__all__ = [
+    "SUPERFLUOUS",
+    "CancelOrder",
+    "Effect",
+    "EffectKind",
+    "EffectState",
+    "EffectUpdate",
+    "MarketClose",
+    "NewEffect",
+    "Notice",
+    "PlaceStop",
+]
+
+SUPERFLUOUS = "superfluous"
+"""`CancelOrder.reason` of a stop of ours that an open lifecycle does not need: it goes only while that stays true."""
 
 
 class EffectKind(StrEnum):
     CANCEL_ORDER = "cancel_order"
     CLOSE_POSITION = "close_position"
+    PLACE_STOP = "place_stop"
     NOTIFY = "notify"
 
 
@@ -30,7 +45,7 @@ class EffectState(StrEnum):
 
 
 class CancelOrder(Value, frozen=True, kw_only=True):
-    """Cancel one order of a lifecycle that ended. `side` is the ended position's."""
+    """Cancel one order of a lifecycle that ended, or a stop that an open one does not need. `side` is the position's."""
 
     symbol: str
     side: Side
@@ -53,6 +68,28 @@ class MarketClose(Value, frozen=True, kw_only=True):
     position_id: int
     client_order_id: str
     note: str = ""
+
+
+class PlaceStop(Value, frozen=True, kw_only=True):
+    """See to it that this open lifecycle has its stop. What exactly is placed is decided on a fresh look.
+
+    Attributes:
+        client_order_id: Begins the ids of the orders that do it.
+        trigger_price, quantity, trigger_by: As it was wanted when this was written; for people.
+        seen_quantity, seen_at_ms: The venue's state that it was decided on: another one is looked at first.
+        why: The findings that led to it.
+    """
+
+    symbol: str
+    side: Side
+    position_id: int
+    client_order_id: str
+    trigger_price: Decimal
+    quantity: Decimal
+    trigger_by: str
+    seen_quantity: Decimal
+    seen_at_ms: int | None
+    why: tuple[str, ...] = ()
 
 
 class Notice(Value, frozen=True, kw_only=True):
@@ -79,7 +116,7 @@ class Notice(Value, frozen=True, kw_only=True):
 class NewEffect(Value, frozen=True, kw_only=True):
     """`dedup_key` makes it unique among unfinished effects of the account: recorded again, it is the same effect.
 
-    `payload` is the JSON of the kind's type (`CancelOrder`, `MarketClose`, `Notice`).
+    `payload` is the JSON of the kind's type (`CancelOrder`, `MarketClose`, `PlaceStop`, `Notice`).
     """
 
     account: str

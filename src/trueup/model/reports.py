@@ -11,7 +11,7 @@ from decimal import Decimal
 from trueup.model.holds import HoldKind
 from trueup.model.observations import Quarantined
 from trueup.model.orders import OrderKind, OrderSide
-from trueup.model.positions import AccountMode, Position
+from trueup.model.positions import AccountMode, Position, PositionKey
 from trueup.model.values import Value
 
 __all__ = [
@@ -31,9 +31,12 @@ __all__ = [
 
 
 class OrderReport(Value, frozen=True, kw_only=True):
-    """An order in a report. `quantity` None: the whole position. `problem`: why it failed, or why it is an orphan."""
+    """An order in a report. `quantity` None: the whole position. `problem`: why it failed, or why it is an orphan.
 
-    order_id: str
+    `order_id` None: it is not on the venue, only wanted there.
+    """
+
+    order_id: str | None
     client_order_id: str | None
     symbol: str
     side: OrderSide
@@ -72,6 +75,7 @@ class AccountReport(Value, frozen=True, kw_only=True):
         applied: False in observe mode, with ``--dry-run`` and while paused: the lists say what would be done.
         identity_error: The key answers for another account (exit 2).
         failure: An unexpected failure of ours (exit 1).
+        uncovered: Open positions without live stops for their whole quantity, whether they should have them or not.
         unprotected_overdue: Of `protection.unprotected`, whether one is past ``grace_s`` (exit 5 in protect mode).
         unfinished_effects: Effects that are not carried out at the end of the pass.
     """
@@ -93,6 +97,7 @@ class AccountReport(Value, frozen=True, kw_only=True):
     quarantined: tuple[Quarantined, ...] = ()
     rejected: tuple[Quarantined, ...] = ()  # venue positions not adopted, with why
     protection: ProtectionReport = ProtectionReport()
+    uncovered: tuple[PositionKey, ...] = ()
     unprotected_overdue: bool = False
     unfinished_effects: int = 0
 

@@ -11,6 +11,7 @@ import msgspec
 from trueup.model.errors import Unobserved
 from trueup.model.instruments import Instrument, InstrumentCatalog
 from trueup.model.observations import ClockReading
+from trueup.model.protection import StopRefusal, StopRefused
 from trueup.venues.client import Client
 from trueup.venues.markets import Markets
 from trueup.venues.venue_time import VenueTime
@@ -79,6 +80,12 @@ class VenueBase(ABC):
         if found is None:
             raise Unobserved(source, f"{symbol} is not in the venue's market list, so it cannot be asked for")
         return found
+
+    async def _stop_refused(self, refused: StopRefused) -> StopRefused:
+        """A price or quantity off the grid means that ours is an old one: the next attempt rounds to a fresh one."""
+        if refused.kind is StopRefusal.OFF_GRID:
+            await self._fresh_catalog()
+        return refused
 
     async def _fresh_catalog(self) -> InstrumentCatalog:
         return await self._markets.read_again(self._read_instruments)

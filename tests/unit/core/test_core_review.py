@@ -11,7 +11,6 @@ from core_cases import ACCOUNT, BTC, BUY, LONG, SELL, SHORT, T0, VIEW, open_orde
 from trueup.core.review import (
     cancel_of,
     closing_side,
-    is_covered,
     is_ours,
     order_report,
     orphans_among,
@@ -183,32 +182,3 @@ def test_any_order_is_shown_alike(of) -> None:
         OrderKind.STOP,
         "why",
     )
-
-
-# cover
-
-
-@pytest.mark.parametrize(
-    ("orders", "covered"),
-    [
-        ([], False),
-        ([stop(quantity="5")], True),
-        ([stop(quantity="4.999")], False),
-        ([stop("a", quantity="2"), stop("b", quantity="3")], True),
-        ([stop(quantity=None, close_position=True)], True),  # lesson 21
-        ([stop(kind=OrderKind.TAKE_PROFIT, quantity="5")], False),
-        ([stop(kind=OrderKind.TRAILING_STOP, quantity="5")], True),
-        ([stop(kind=OrderKind.LIMIT, quantity="5")], False),
-        ([stop(side=BUY, quantity="5")], False),
-        ([open_order(side=SELL, quantity="5")], False),  # a stop entry of a short
-        ([stop(symbol="ETH/USDT:USDT", quantity="5")], False),
-        ([open_order(side=SELL, lists=OrderList.ATTACHED)], True),
-        ([stop(side=BUY, leg=SHORT, quantity="5")], False),
-    ],
-)
-def test_cover(orders: list[OpenOrder], covered: bool) -> None:
-    assert is_covered(orders, KEY, D(5)) is covered
-
-
-def test_cover_of_the_short_leg() -> None:
-    assert is_covered([stop(side=BUY, leg=SHORT, quantity="5")], SHORT_KEY, D(5))

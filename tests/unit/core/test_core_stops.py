@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.core.protection_cases import instrument, report, row
-from trueup.core.stops import StopPolicy, StopSource, at_distance, at_percent, beyond, stop_id, wanted_stop
+from trueup.core.stops import StopPolicy, StopSource, at_distance, at_percent, beyond, stop_stem, wanted_stop
 from trueup.model.orders import Side
 
 POLICY = StopPolicy(percent=Decimal("5"), trigger_by="mark")
@@ -74,7 +74,7 @@ def test_distances_are_for_atr_and_absolute_stops() -> None:
 
 
 def test_client_ids_are_short_enough_for_any_lifecycle_and_time() -> None:
-    longest = stop_id(9_999_999_999, 9_999_999_999_999, 99)
+    longest = stop_stem(9_999_999_999, 9_999_999_999_999) + "-9"
     assert longest.startswith("tu-sl-9999999999-")
     assert len(longest) <= 36
-    assert len({stop_id(1, at, n) for at in (1, 2) for n in (0, 1)}) == 4
+    assert len({stop_stem(number, at) for number in (1, 2) for at in (1, 2)}) == 4

@@ -1,4 +1,4 @@
-"""One Binance USDⓈ-M account, read exactly; and cancels.
+"""One Binance USDⓈ-M account, read exactly; stops, closes and cancels.
 
 1. Conditional orders are read before regular ones: an order that triggers in between is then seen as the order that it
    became instead of not at all.
@@ -34,13 +34,15 @@ from trueup.model.observations import (
     SecondSurface,
 )
 from trueup.model.orders import Fill, Funding, OpenOrder, OrderList, OrderRecord
+from trueup.model.protection import StopOrder
 from trueup.venues.base import VenueBase
 from trueup.venues.binance import rows as wire
 from trueup.venues.binance.history import FILLS_REACH_MS, FUNDING_REACH_MS, fill_of, funding_of
 from trueup.venues.binance.instruments import CATEGORY, instrument_of
 from trueup.venues.binance.lookup import DOES_NOT_EXIST, Lookup
-from trueup.venues.binance.orders import algo_open_order, open_order, order_record
+from trueup.venues.binance.orders import algo_open_order, algo_record, open_order, order_record
 from trueup.venues.binance.positions import open_keys, read_positions
+from trueup.venues.binance.stops import refusal_of, stop_params
 from trueup.venues.faults import Refused
 from trueup.venues.paging import windows
 from trueup.venues.wire import exact, flag, whole
@@ -306,6 +308,28 @@ class BinanceVenue(VenueBase):
                 return None
             raise
         return exact(source, order_record, row, symbol)
+
+    async def find_stop(self, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """`GET /fapi/v1/algoOrder` knows open and ended orders alike."""
+        source = f"binance conditional order {client_order_id} of {symbol}"
+        await self._began()
+        try:
+            row = await self._ask("fapiPrivateGetAlgoOrder", {"clientAlgoId": client_order_id}, wire.ALGO_ORDER, source)
+        except Refused as refused:
+            if refused.code in DOES_NOT_EXIST:
+                return None
+            raise
+        return exact(source, algo_record, row, symbol)
+
+    async def place_stop(self, report: PositionReport, stop: StopOrder) -> None:
+        """`POST /fapi/v1/algoOrder`."""
+        source = f"binance stop of {report.side.value} {report.symbol}"
+        instrument = await self._instrument(report.symbol, source)
+        await self._began()
+        try:
+            await self.client.act("fapiPrivatePostAlgoOrder", stop_params(stop, report, instrument), source=source)
+        except Rejected as refused:
+            raise await self._stop_refused(refusal_of(refused)) from None
 
     async def close_market(self, report: PositionReport, client_order_id: str) -> None:
         """Reduce-only in one-way mode; in hedge mode the exit side of the leg says so, and reduceOnly is refused."""

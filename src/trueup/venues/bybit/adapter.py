@@ -1,4 +1,4 @@
-"""One Bybit v5 unified account, read exactly; and cancels.
+"""One Bybit v5 unified account, read exactly; stops, closes and cancels.
 
 1. A look at the account is complete or it is an error: every settle coin of the linear contracts, the inverse ones, and
    all pages of each.
@@ -35,12 +35,14 @@ from trueup.model.observations import (
     SecondSurface,
 )
 from trueup.model.orders import ClosedPnl, Fill, Funding, OpenOrder, OrderKind, OrderList, OrderRecord
+from trueup.model.protection import StopOrder
 from trueup.venues.base import VenueBase
 from trueup.venues.bybit import rows as wire
 from trueup.venues.bybit.history import FUNDING, REACH_MS, closed_pnl_of, fill_of, funding_of, moves_quantity
 from trueup.venues.bybit.instruments import INVERSE, LINEAR, instrument_of
 from trueup.venues.bybit.orders import ReadOrder, merged, open_order, order_record
 from trueup.venues.bybit.positions import attached_orders, leg_of, read_positions
+from trueup.venues.bybit.stops import refusal_of, stop_params
 from trueup.venues.paging import all_pages, together, windows
 from trueup.venues.wire import exact, flag, whole
 
@@ -380,6 +382,20 @@ class BybitVenue(VenueBase):
                 if row.order_link_id == client_order_id and row.symbol == instrument.venue_symbol:
                     return exact(source, order_record, row, instrument.symbol)
         return None
+
+    async def find_stop(self, symbol: str, client_order_id: str) -> OrderRecord | None:
+        """Conditional orders are known under the same ids and in the same lists as regular ones."""
+        return await self.find_order(symbol, client_order_id)
+
+    async def place_stop(self, report: PositionReport, stop: StopOrder) -> None:
+        """`POST /v5/order/create` with a trigger."""
+        source = f"bybit stop of {report.side.value} {report.symbol}"
+        instrument = await self._instrument(report.symbol, source)
+        await self._began()
+        try:
+            await self.client.act("privatePostV5OrderCreate", stop_params(stop, report, instrument), source=source)
+        except Rejected as refused:
+            raise await self._stop_refused(refusal_of(refused)) from None
 
     async def close_market(self, report: PositionReport, client_order_id: str) -> None:
         """`POST /v5/order/create`, market, reduce-only, on the position's own index."""

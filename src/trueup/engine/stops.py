@@ -1,0 +1,186 @@
+"""Stops on the venue, one attempt at a time: placing the one that is missing, taking away one that is not needed.
+
+1. Immediately before a stop is placed or taken away the orders and then the position are read afresh, and what is to be done is
+   decided again on them; another state than the one that it was wanted for is looked at first.
+2. A stop is placed when a list of the venue shows it. Only then are the old ones to go, as effects of their own.
+3. A stop without an answer is asked for under its client id, in the lists and the history, before it is sent again; and it is
+   sent again under the same id, so that the venue itself refuses a second one.
+4. Closing at market is left to refusals that prove that the stop cannot exist, of a position that nothing else covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
+
+from trueup.core.keeping import close_effect, sweep_effect
+from trueup.core.protection import Cover, Lifecycle, Plan, cover, plan, superfluous
+from trueup.core.stops import other_try, wanted_stop
+from trueup.engine.acts import Acts, Attempt
+from trueup.model.errors import OutcomeUnknown, Unobserved
+from trueup.model.orders import OpenOrder, OrderStatus
+from trueup.model.positions import Position, PositionKey, PositionStatus
+from trueup.model.protection import StopOrder, StopRefusal, StopRefused
+
+if TYPE_CHECKING:
+    from trueup.core.stops import WantedStop
+    from trueup.engine.settings import AccountPlan
+    from trueup.model.effects import CancelOrder, NewEffect, PlaceStop
+    from trueup.model.observations import PositionReport
+    from trueup.ports import Clock, Store, Venue
+
+__all__ = ["StopActs", "TrailingTrigger", "no_trailing"]
+
+TrailingTrigger: TypeAlias = Callable[[Position], Awaitable[Decimal | None]]
+"""Where a lifecycle's trailing stop stands now, as the store keeps it; None: it follows none, or does not yet."""
+
+_ORDERS_PER_WISH = 5
+
+
+async def no_trailing(_: Position) -> Decimal | None:
+    return None
+
+
+class StopActs:
+    """The acts on one account's stops."""
+
+    def __init__(
+        self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock, acts: Acts, trailing: TrailingTrigger
+    ) -> None:
+        self._plan = plan
+        self._venue = venue
+        self._store = store
+        self._clock = clock
+        self._acts = acts
+        self._trailing = trailing
+
+    async def place(self, wish: PlaceStop) -> Attempt:
+        """One attempt at giving a lifecycle its stop."""
+        row = await self._store.position(wish.position_id)
+        if row is None or row.status is not PositionStatus.ACTIVE:
+            return Attempt(done=True, outcome="the position is closed already")
+        if row.suspected_since_ms is not None:
+            return Attempt(done=True, outcome="the position is suspected: its stops stay, nothing new is placed")
+        listed = await self._venue.open_orders(wish.symbol)
+        client_id = await self._free_id(wish)
+        if client_id is None:
+            outcome = "an earlier order of this stop still stands, or too many of them ended: looked at again first"
+            return Attempt(done=True, look_again=True, outcome=outcome)
+        report = await self._open(wish)
+        if report is None or (report.quantity, report.updated_at_ms) != (wish.seen_quantity, wish.seen_at_ms):
+            outcome = "the position changed since this was decided: looked at again first"
+            return Attempt(done=True, look_again=True, outcome=outcome)
+        state = cover(await self._lifecycle(row, wish, report), listed.orders)
+        wished = plan(state)
+        if wished.place is None:
+            sweeps = self._sweeps(wish, wished.sweep)
+            return Attempt(done=True, outcome="it has its stop already", then=sweeps)
+        stop = StopOrder(
+            symbol=wish.symbol,
+            side=wish.side,
+            client_order_id=client_id,
+            trigger_price=wished.place.trigger_price,
+            quantity=wished.place.quantity,
+            trigger_by=wished.place.trigger_by,
+        )
+        return await self._send(wish, row, state, wished, stop)
+
+    async def _send(self, wish: PlaceStop, row: Position, state: Cover, wished: Plan, stop: StopOrder) -> Attempt:
+        assert wished.place is not None
+        while True:
+            try:
+                await self._venue.place_stop(state.lifecycle.report, stop)
+            except OutcomeUnknown as unknown:
+                return await self._shown(wish, state, stop, str(unknown))
+            except StopRefused as refused:
+                other = other_try(refused.kind, stop, wished.place)
+                if other is None:
+                    return await self._refused(wish, row, state, wished, stop, refused)
+                stop = other
+            else:
+                return await self._shown(wish, state, stop, "the venue took the stop and does not show it yet")
+
+    async def _shown(self, wish: PlaceStop, state: Cover, stop: StopOrder, problem: str) -> Attempt:
+        """Whether the venue shows it, in the lists, else in the history."""
+        listed = await self._venue.open_orders(stop.symbol)
+        placed = next((order for order in listed.orders if order.client_order_id == stop.client_order_id), None)
+        if placed is not None:
+            sweep = plan(cover(state.lifecycle, listed.orders)).sweep
+            return Attempt(done=True, acted=True, placed=placed, outcome="placed", then=self._sweeps(wish, sweep))
+        record = await self._venue.find_stop(stop.symbol, stop.client_order_id)
+        if record is None or record.status is OrderStatus.OPEN:
+            return Attempt(done=False, outcome=problem)
+        return Attempt(done=True, look_again=True, outcome=f"it was placed and is {record.status.value} already")
+
+    async def _refused(
+        self, wish: PlaceStop, row: Position, state: Cover, wished: Plan, stop: StopOrder, refused: StopRefused
+    ) -> Attempt:
+        kind, outcome = refused.kind, str(refused)
+        if kind is StopRefusal.DUPLICATE:
+            return await self._shown(wish, state, stop, outcome)
+        if kind is StopRefusal.NO_POSITION:
+            return Attempt(done=True, look_again=True, outcome=outcome, refusal=kind)
+        if kind is StopRefusal.TOO_MANY and wished.spare:
+            return Attempt(done=False, outcome=outcome, refusal=kind, final=True, then=self._sweeps(wish, wished.spare))
+        if kind.proves and self._plan.stops.close_unprotectable and not state.covered:
+            close = close_effect(row, wish.symbol, f"unprotectable: {kind.value}", self._clock.now_ms())
+            outcome += "; it cannot have a stop, so it is closed at market"
+            return Attempt(done=True, outcome=outcome, refusal=kind, then=(close,))
+        return Attempt(done=False, outcome=outcome, refusal=kind, final=kind is not StopRefusal.OFF_GRID)
+
+    async def sweep(self, position_id: int | None, cancel: CancelOrder) -> Attempt:
+        """One attempt at taking away a stop of ours that is not needed; it stays if it is needed now."""
+        listed = await self._venue.open_orders(cancel.symbol)
+        order = next((order for order in listed.orders if order.order_id == cancel.order_id), None)
+        if order is None:
+            return await self._acts.absent(cancel)
+        report = await self._open(cancel)
+        if report is None:
+            return await self._acts.cancel(cancel)
+        row = await self._store.position(position_id) if position_id is not None else None
+        if row is None or row.status is not PositionStatus.ACTIVE:
+            return Attempt(done=True, kept=True, outcome="it belongs to the lifecycle that is open there now")
+        state = cover(await self._lifecycle(row, cancel, report), listed.orders)
+        if not superfluous(state, cancel.order_id):
+            return Attempt(done=True, kept=True, outcome="the position needs it now")
+        return await self._acts.send_cancel(cancel)
+
+    async def _lifecycle(self, row: Position, about: PlaceStop | CancelOrder, report: PositionReport) -> Lifecycle:
+        return Lifecycle(
+            position_id=row.position_id,
+            key=PositionKey(row.account, about.symbol, about.side),
+            report=report,
+            wanted=await self.wanted(row, report),
+        )
+
+    async def wanted(self, row: Position, report: PositionReport) -> WantedStop | None:
+        """The stop that this lifecycle should have now."""
+        instrument = (await self._venue.catalog()).get(report.symbol)
+        return wanted_stop(row, report, self._plan.stops, instrument, await self._trailing(row))
+
+    async def _open(self, about: PlaceStop | CancelOrder) -> PositionReport | None:
+        """The position as the venue states it now.
+
+        Raises:
+            Unobserved: A row of it could not be read.
+        """
+        view = await self._venue.positions(about.symbol)
+        if view.quarantined:
+            raise Unobserved(f"position {about.symbol}", f"it could not be read: {view.quarantined[0].problem}")
+        return next((one for one in view.reports if (one.symbol, one.side) == (about.symbol, about.side)), None)
+
+    async def _free_id(self, wish: PlaceStop) -> str | None:
+        """A client id that no order bears yet: one that the venue never saw may be sent, and sent again."""
+        for number in range(_ORDERS_PER_WISH):
+            client_id = f"{wish.client_order_id}-{number}"
+            record = await self._venue.find_stop(wish.symbol, client_id)
+            if record is None:
+                return client_id
+            if record.status is OrderStatus.OPEN:
+                return None
+        return None
+
+    def _sweeps(self, wish: PlaceStop, orders: Iterable[OpenOrder]) -> tuple[NewEffect, ...]:
+        now = self._clock.now_ms()
+        return tuple(sweep_effect(self._plan.name, order, wish.side, wish.position_id, now) for order in orders)
