@@ -38,6 +38,10 @@ _WORDS = {
     EventType.CLOSE_SENT: "The close at market: {outcome}.",
     EventType.CLOSE_FAILED: "The close at market is not carried out yet: {outcome}.",
     EventType.POSITION_UNPROTECTED: "It is open and has no live stop for its full quantity.",
+    EventType.POSITION_PROTECTED: "It has live stops for its full quantity again; it had been seen without for {seconds} s.",
+    EventType.STOP_PLACED: "A stop at {trigger_price} was placed and is seen on the venue: order {order_id}.",
+    EventType.STOP_SWEPT: "Its stop {order_id} is not needed any more and is gone from the venue.",
+    EventType.STOP_FAILED: "The stop at {trigger_price} could not be placed ({reason}): {problem}",
 }
 
 

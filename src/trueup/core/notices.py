@@ -87,6 +87,11 @@ _RULES: Mapping[EventType, _Rule] = {
         _data("symbol", "order_id"),
         6 * _HOUR_MS,
     ),
+    EventType.STOP_FAILED: _Rule(
+        "{symbol} {side}: no stop could be placed ({reason})",
+        "Wanted: a stop at {trigger_price} for {quantity} contracts. {problem}",
+        _data("symbol", "side", "reason"),
+    ),
     EventType.CLEANUP_FAILURE_PATTERN: _Rule(
         "cancels keep failing",
         "{failures} cancels failed within {window_s} s. Look at them with: trueup status",

@@ -14,7 +14,7 @@ import structlog
 from trueup.core.keeping import order_words, placed_record, wish_report
 from trueup.core.review import order_report
 from trueup.engine.acts import Acts, Attempt
-from trueup.engine.stops import StopActs, TrailingTrigger, no_trailing
+from trueup.engine.stops import StopActs
 from trueup.engine.telling import Teller
 from trueup.model.changes import ChangeSet
 from trueup.model.effects import (
@@ -91,12 +91,11 @@ class EffectsWorker:
         venue: Venue,
         store: Store,
         clock: Clock,
-        trailing: TrailingTrigger = no_trailing,
     ) -> None:
         self._plan = plan
         self._timing = timing
         self._acts = Acts(venue, store)
-        self.stops = StopActs(plan, venue, store, clock, self._acts, trailing)
+        self.stops = StopActs(plan, venue, store, clock, self._acts)
         self._teller = Teller(plan, store, clock)
         self._store = store
         self._clock = clock

@@ -10,9 +10,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from trueup.core.keeping import close_effect, sweep_effect
 from trueup.core.protection import Cover, Lifecycle, Plan, cover, plan, superfluous
@@ -30,30 +30,20 @@ if TYPE_CHECKING:
     from trueup.model.observations import PositionReport
     from trueup.ports import Clock, Store, Venue
 
-__all__ = ["StopActs", "TrailingTrigger", "no_trailing"]
-
-TrailingTrigger: TypeAlias = Callable[[Position], Awaitable[Decimal | None]]
-"""Where a lifecycle's trailing stop stands now, as the store keeps it; None: it follows none, or does not yet."""
+__all__ = ["StopActs"]
 
 _ORDERS_PER_WISH = 5
-
-
-async def no_trailing(_: Position) -> Decimal | None:
-    return None
 
 
 class StopActs:
     """The acts on one account's stops."""
 
-    def __init__(
-        self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock, acts: Acts, trailing: TrailingTrigger
-    ) -> None:
+    def __init__(self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock, acts: Acts) -> None:
         self._plan = plan
         self._venue = venue
         self._store = store
         self._clock = clock
         self._acts = acts
-        self._trailing = trailing
 
     async def place(self, wish: PlaceStop) -> Attempt:
         """One attempt at giving a lifecycle its stop."""
@@ -158,6 +148,13 @@ class StopActs:
         """The stop that this lifecycle should have now."""
         instrument = (await self._venue.catalog()).get(report.symbol)
         return wanted_stop(row, report, self._plan.stops, instrument, await self._trailing(row))
+
+    async def _trailing(self, row: Position) -> Decimal | None:
+        """Where the lifecycle's trailing stop stands, as it was committed; None: it follows none, or does not yet."""
+        if not row.has_trailing_stop:
+            return None
+        records = await self._store.trailing(row.account)
+        return next((one.state.trigger_price for one in records if one.position_id == row.position_id), None)
 
     async def _open(self, about: PlaceStop | CancelOrder) -> PositionReport | None:
         """The position as the venue states it now.
