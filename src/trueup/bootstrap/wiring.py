@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trueup.venues.limits import RequestBudget
     from trueup.venues.markets import Markets
 
-__all__ = ["Program", "account_plan", "open_program", "timing_of"]
+__all__ = ["Outside", "Program", "VenueOpener", "account_plan", "open_program", "timing_of"]
 
 
 @dataclass(frozen=True)
@@ -125,31 +125,52 @@ def _holder() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
+@dataclass(frozen=True)
+class Outside:
+    """All that a program reaches the world through: the machine's own, or a simulation's."""
+
+    clock: Clock
+    store: Store
+    opener: VenueOpener
+    notifier: Notifier | None
+    holder: str
+
+
+def _machine(settings: Settings, *, tells: bool) -> Outside:
+    clock = SystemClock()
+    notifier = _notifier(settings) if tells else None
+    store = open_store(settings.store_url().reveal())
+    return Outside(clock=clock, store=store, opener=VenueOpener(settings, clock), notifier=notifier, holder=_holder())
+
+
 @asynccontextmanager
-async def open_program(settings: Settings, accounts: Iterable[str] | None = None) -> AsyncIterator[Program]:
+async def open_program(
+    settings: Settings, accounts: Iterable[str] | None = None, *, outside: Outside | None = None
+) -> AsyncIterator[Program]:
     """Opens the store and the venues of these accounts (None: all; empty: the store alone).
+
+    Args:
+        outside: None: this machine's clock, network and database.
 
     Raises:
         ConfigurationError: A secret is missing, or the store's schema is not this program's.
         StoreUnavailable: The store does not open.
     """
     names = settings.account_names if accounts is None else tuple(accounts)
-    clock, timing, holder = SystemClock(), timing_of(settings), _holder()
+    world = _machine(settings, tells=bool(names)) if outside is None else outside
+    clock, store, timing = world.clock, world.store, timing_of(settings)
     async with AsyncExitStack() as stack:
-        notifier = _notifier(settings) if names else None
-        opener = VenueOpener(settings, clock)
-        venues = {name: opener.open(settings.account(name)) for name in names}
+        venues = {name: world.opener.open(settings.account(name)) for name in names}
         for venue in venues.values():
             stack.push_async_callback(venue.aclose)
-        store = open_store(settings.store_url().reveal())
         stack.push_async_callback(store.aclose)
         await store.open()
-        paces = opener.paces(timing)
+        paces = world.opener.paces(timing)
         runners = {}
         for name, venue in venues.items():
             plan = account_plan(settings, settings.account(name))
-            work = AccountWork(plan, timing, venue, store, clock, notifier, paces[name])
-            runners[name] = Runner(work, timing, store, clock, holder)
+            work = AccountWork(plan, timing, venue, store, clock, world.notifier, paces[name])
+            runners[name] = Runner(work, timing, store, clock, world.holder)
         manager = PositionManager(runners.values(), store, clock)
         yield Program(
             settings=settings,
@@ -159,8 +180,8 @@ async def open_program(settings: Settings, accounts: Iterable[str] | None = None
             runners=runners,
             manager=manager,
             timing=timing,
-            holder=holder,
-            opener=opener,
+            holder=world.holder,
+            opener=world.opener,
         )
 
 

@@ -1,0 +1,117 @@
+"""The real adapters and streams of one simulated process, over the simulated network.
+
+1. Nothing of an adapter is replaced but ccxt's session. A ccxt object takes 0.1 s to make: each process gets a copy of one that
+   was made once, with settings, options and pacing of its own.
+2. ccxt's pacing reads the machine's clock: here it reads the loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import random
+from typing import TYPE_CHECKING, Any, cast
+
+from trueup.bootstrap.wiring import VenueOpener
+from trueup.hunt.network import Network, SimSession
+from trueup.sim.loop import Host
+from trueup.venues.binance.adapter import BinanceVenue
+from trueup.venues.bybit.adapter import BybitVenue
+from trueup.venues.client import Client, make_client
+from trueup.venues.faults import Scrubber
+from trueup.venues.limits import Limits
+from trueup.venues.markets import Markets
+from trueup.venues.stream import open_stream
+
+if TYPE_CHECKING:
+    from trueup.config import AccountSettings, Settings
+    from trueup.ports import Clock, Feed, Venue
+    from trueup.venues.stream.adapter import Adapter
+    from trueup.venues.stream.socket import Socket
+
+__all__ = ["REST_URL", "WS_URL", "HuntOpener"]
+
+REST_URL = "http://127.0.0.1:1"
+WS_URL = "ws://127.0.0.1:1"
+
+
+class _NoClock:
+    def now_ms(self) -> int:
+        return 0
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("a template never sleeps")
+
+
+@functools.cache
+def _template(venue: str) -> Client:
+    _pace_by_the_loop()
+    return make_client(
+        venue, api_key="template", api_secret="template", rest_url=REST_URL, proxy=None, clock=_NoClock()
+    )
+
+
+@functools.cache
+def _pace_by_the_loop() -> None:
+    from ccxt.async_support.base import throttler
+
+    throttler.time = lambda: asyncio.get_running_loop().time()
+
+
+def _client(venue: str, session: SimSession, key: str, secret: str, clock: Clock, limits: Limits) -> Client:
+    """As `make_client` makes it, on a copied exchange."""
+    template = _template(venue)
+    exchange: Any = copy.copy(template._exchange)
+    exchange.options = copy.deepcopy(exchange.options)
+    exchange.apiKey, exchange.secret = key, secret
+    exchange.session, exchange.own_session = session, False
+    exchange.asyncio_loop = asyncio.get_running_loop()
+    exchange.timeout_on_exit = 0
+    exchange.tokenBucket = dict(exchange.tokenBucket)
+    exchange.init_throttler()
+    exchange.limits, exchange.our_clock = limits, clock
+    return Client(exchange, template._codes, limits, clock, Scrubber((key, secret)))
+
+
+class HuntOpener(VenueOpener):
+    """Opens venues and streams for one host."""
+
+    def __init__(self, settings: Settings, clock: Clock, network: Network, host: Host, seed: int) -> None:
+        super().__init__(settings, clock)
+        self._network, self._host = network, host
+        self._chance = random.Random(seed)  # noqa: S311 - reproducible waits, not secrets
+
+    def open(self, account: AccountSettings) -> Venue:
+        secret = self._settings.secret
+        limits = self._limits.setdefault((account.venue, account.rest_url, None), Limits(self._clock))
+        self._limits_of[account.name] = limits
+        markets = self._markets.setdefault((account.venue, account.rest_url), Markets(account.venue, self._clock))
+        client = _client(
+            account.venue,
+            SimSession(self._network, self._host, "127.0.0.1"),
+            secret(account.name, "api_key").reveal(),
+            secret(account.name, "api_secret").reveal(),
+            self._clock,
+            limits,
+        )
+        kind = BinanceVenue if account.venue == "binanceusdm" else BybitVenue
+        return kind(account.name, client, markets)
+
+    def feed(self, account: AccountSettings, venue: Venue) -> Feed:
+        async def connect(url: str) -> Socket:
+            return await self._network.connect(self._host, WS_URL, url)
+
+        secret = self._settings.secret
+        return open_stream(
+            cast("Adapter", venue),
+            api_key=secret(account.name, "api_key").reveal(),
+            api_secret=secret(account.name, "api_secret").reveal(),
+            clock=self._clock,
+            chance=self._chance,
+            ws_url=WS_URL,
+            connect=connect,
+        )
