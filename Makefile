@@ -12,6 +12,7 @@ help:
 	@echo "make test    every test, on SQLite and PostgreSQL"
 	@echo "make lint    style, types and layers"
 	@echo "make bench   figures of speed and memory, also in build/bench.json"
+	@echo "make sim     the engine through a lifetime of bad luck, in virtual time; also in build/sim.json"
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "trueup needs python3 >= 3.11, found $$($(PYTHON) --version 2>&1); set PYTHON=/path/to/python3.11"; exit 1; }
@@ -39,6 +40,11 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+# SEEDS=1000 short runs and, with HOURS=24, ten long ones; SEED=7 one of them again; FAULTS=net,crash; JOBS=2
+sim: $(VENV)/.run
+	@$(BIN)/python -m trueup.hunt $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(FAULTS),--faults $(FAULTS)) $(if $(JOBS),--jobs $(JOBS)) $(SIM_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,7 +1,7 @@
 """The judge: sees the world's whole history and what was committed, never what the engine thinks; says what must not be.
 
-The invariants are named here and reasoned in docs/simulation.md. Those about a moment are judged at each commit and at each act on
-the venue; those about what is in the end, once all is quiet (`unsettled`).
+The invariants are named here and reasoned in docs/simulation.md. Those about a moment are judged at each commit and at
+each act on the venue; those about what is in the end, once all is quiet (`unsettled`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from trueup.model.effects import EffectKind, EffectState
 from trueup.model.holds import HoldState
 from trueup.model.positions import Evidence, Position, PositionStatus
 from trueup.sim.world.events import AccountChanged, ConditionalChanged, OrderChanged, WorldEvent
+from trueup.sim.world.ids import uuid_text
 from trueup.sim.world.types import ConditionalKind, ConditionalOrder, ConditionalStatus, EndReason, Order
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ class Judge:
         self.truth.update()
         lease = self._sim.database.leases.get(owner.account)
         if lease is None or (lease.holder, lease.epoch) != (owner.holder, owner.epoch):
-            self.violated("stale-owner", f"{owner.holder} committed under epoch {owner.epoch}, the account is {lease}'s")
+            self.violated(
+                "stale-owner", f"{owner.holder} committed under epoch {owner.epoch}, the account is {lease}'s"
+            )
         for row_id in committed.position_ids:
             self._inserted_ms[row_id] = self._world.now_ms()
             row = self._rows.positions[row_id]
@@ -220,12 +223,17 @@ class Judge:
         if (order.account, order_id) in self.entries or not closes:
             self.violated("only-ours-cancelled", f"{name} is somebody's entry")
             return
+        wire_id = self._wire_id(order.account, order_id)
         recorded = any(
-            each.account == order.account and each.order_id == str(order_id) for each in self._rows.orders.values()
+            each.account == order.account and each.order_id == wire_id for each in self._rows.orders.values()
         )
         if not recorded and not order.client_order_id.startswith("tu-"):
             self.violated("only-ours-cancelled", f"{name} is neither ours nor recorded of an ended lifecycle")
         self._last_stop(order, name)
+
+    def _wire_id(self, account: str, order_id: int) -> str:
+        """As the venue writes it to us."""
+        return str(order_id) if self._world.look(account).spec.venue == "binance" else uuid_text(order_id)
 
     def _last_stop(self, order: ConditionalOrder | Order, name: str) -> None:
         if not isinstance(order, ConditionalOrder) or order.kind is ConditionalKind.TAKE_PROFIT:
@@ -322,10 +330,12 @@ class Judge:
                 yield Problem("one-row-each", text)
             claimed[id(life)] = row.position_id
             yield from _amounts(row, life)
-        for key, lives in self.truth.lifecycles.items():
+        for lives in self.truth.lifecycles.values():
             for life in lives:
                 if life.closed_ms is not None and id(life) not in claimed and self._was_seen(life):
-                    text = f"{life.name} {life.opened_ms}–{life.closed_ms} ({life.reason}) had a row and is not recorded"
+                    text = (
+                        f"{life.name} {life.opened_ms}–{life.closed_ms} ({life.reason}) had a row and is not recorded"
+                    )
                     yield Problem("close-recorded", text)
 
     def _was_seen(self, life: Lifecycle) -> bool:
@@ -349,7 +359,7 @@ class Judge:
                     continue
                 if position is not None and position.side is order.side.opposite:
                     continue
-                record = recorded.get((account, str(order.conditional_id)))
+                record = recorded.get((account, self._wire_id(account, order.conditional_id)))
                 ours = order.client_order_id.startswith("tu-")
                 if ours or (record is not None and record.closing and record.position_id is not None):
                     text = f"{account} {order.symbol} {order.kind} {order.conditional_id} is open without a position"

@@ -50,9 +50,8 @@ class _NoClock:
 @functools.cache
 def _template(venue: str) -> Client:
     _pace_by_the_loop()
-    return make_client(
-        venue, api_key="template", api_secret="template", rest_url=REST_URL, proxy=None, clock=_NoClock()
-    )
+    none = ""
+    return make_client(venue, api_key=none, api_secret=none, rest_url=REST_URL, proxy=None, clock=_NoClock())
 
 
 @functools.cache

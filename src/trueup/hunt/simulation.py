@@ -172,9 +172,7 @@ class Simulation:
         self.loop = SimLoop(plan.seed)
         venue_clock = MachineClock(self.loop, offset_ms=plan.clocks["venue"][0], drift_ppm=plan.clocks["venue"][1])
         self._venue_clock = SkewedClock(venue_clock)
-        listed = [
-            spec for spec in default_instruments(START_MS) if spec.symbol in SYMBOLS[spec.venue]
-        ]
+        listed = [spec for spec in default_instruments(START_MS) if spec.symbol in SYMBOLS[spec.venue]]
         self.world = World(self._venue_clock, plan.seed, listed)
         self.front = Front(self.world, fault_seed=plan.seed)
         self.network = Network(self.loop, self.front, plan.seed)
@@ -352,7 +350,8 @@ class Simulation:
                 node.clock.offset_ms += happening.data["by_ms"]
 
     def _node(self, happening: Happening) -> Node:
-        return self.nodes[happening.data["host"] % len(self.nodes)]
+        number: int = happening.data["host"]
+        return self.nodes[number % len(self.nodes)]
 
     def _store(self, happening: Happening) -> None:
         node, kind = self._node(happening), happening.kind

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trueup.model.errors import Conflict
-from trueup.model.positions import PositionKey
 from trueup.model.orders import Side as ModelSide
+from trueup.model.positions import PositionKey
 from trueup.model.times import time_text
 from trueup.model.values import to_json
 from trueup.sim.world import ConditionalRequest, OrderRequest

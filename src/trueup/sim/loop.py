@@ -131,11 +131,16 @@ class _Handle(asyncio.Handle):
         self.when_us = when_us
         self.host: Host | None = _HOST.get() if context is None else context.get(_HOST)
 
-    def __lt__(self, other: _Handle) -> bool:
-        return (self.when_us, self.number) < (other.when_us, other.number)
-
     def when(self) -> float:
         return self.when_us / _MICRO
+
+
+def _refuse(name: str) -> Any:
+    def refused(*args: Any, **kwargs: Any) -> NoReturn:
+        raise RealWorld(f"{name}: the real world was asked for inside a simulation")
+
+    refused.__name__ = name
+    return refused
 
 
 class SimLoop(asyncio.AbstractEventLoop):
@@ -152,7 +157,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._now_us = 0
         self._number = 0
         self._ready: list[_Handle] = []
-        self._timers: list[_Handle] = []
+        self._timers: list[tuple[int, int, _Handle]] = []
         self._running = self._stopping = self._closed = False
         self._trace = 0
         self._waiting: dict[SimTask[Any], None] = {}
@@ -210,7 +215,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None,
     ) -> _Handle:
         handle = _Handle(callback, args, self, context, self.next_number(), when_us)
-        heapq.heappush(self._timers, handle)
+        heapq.heappush(self._timers, (when_us, handle.number, handle))
         return handle
 
     def create_future(self) -> SimFuture[Any]:
@@ -225,7 +230,13 @@ class SimLoop(asyncio.AbstractEventLoop):
         task: SimTask[Any] = SimTask(coro, loop=self, **options)
         mine = self._waiting if host is None else host.tasks
         mine[task] = None
-        task.add_done_callback(lambda ended: mine.pop(ended, None))
+
+        def forget(ended: asyncio.Future[Any]) -> None:
+            mine.pop(task, None)
+            if host is not None and not host.alive and not ended.cancelled():
+                ended.exception()
+
+        task.add_done_callback(forget)
         return task
 
     # hosts
@@ -263,13 +274,16 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Between two steps: a task cannot run while another one does."""
         while self._dying:
             host = self._dying.pop()
+            self._drop(host)
             before, problems = self._ready, len(self.problems)
+            self._ready, host.held = host.held, []
             for _ in range(_UNWINDING_ROUNDS):
-                self._ready = []
                 for task in list(host.tasks):
                     task.cancel()
                 while self._ready:
                     handle = self._ready.pop(0)
+                    if handle._cancelled:
+                        continue
                     if handle.host is host:
                         self._run(handle)
                     else:
@@ -279,12 +293,14 @@ class SimLoop(asyncio.AbstractEventLoop):
             self._ready = before
             del self.problems[problems:]
             self._drop(host)
+            host.held.clear()
 
     def _drop(self, host: Host) -> None:
+        """Its timers never ring; what it was about to do is kept only to be unwound."""
+        host.held += [handle for handle in self._ready if handle.host is host]
         self._ready = [handle for handle in self._ready if handle.host is not host]
-        self._timers = [handle for handle in self._timers if handle.host is not host]
+        self._timers = [timer for timer in self._timers if timer[2].host is not host]
         heapq.heapify(self._timers)
-        host.held.clear()
 
     # running
     def run_until_complete(self, future: Any) -> Any:
@@ -339,6 +355,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                     host.held.append(handle)
                     continue
                 if host.steps == host.kill_at:
+                    host.held.append(handle)
                     self.kill(host)
                     continue
                 host.steps += 1
@@ -357,14 +374,14 @@ class SimLoop(asyncio.AbstractEventLoop):
     def _advance(self) -> None:
         """To the earliest timer; all of that instant can run then."""
         timers = self._timers
-        while timers and timers[0]._cancelled:
+        while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         if not timers:
             raise Deadlock(f"nothing can run and no timer is set; waiting: {self._who()}")
-        when_us = timers[0].when_us
+        when_us = timers[0][0]
         self._now_us = max(self._now_us, when_us)
-        while timers and timers[0].when_us <= when_us:
-            handle = heapq.heappop(timers)
+        while timers and timers[0][0] <= when_us:
+            handle = heapq.heappop(timers)[2]
             if not handle._cancelled:
                 self._ready.append(handle)
 
@@ -393,6 +410,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         before = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
+            self._unwind()
             for _ in range(_UNWINDING_ROUNDS):
                 tasks = [task for task in self._waiting if not task.done()]
                 if not tasks:
@@ -427,26 +445,39 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Cancelled timers are dropped when their time comes."""
 
     # the machine
-    def call_soon_threadsafe(self, *_: Any, **__: Any) -> NoReturn:
-        raise RealWorld("call_soon_threadsafe: a thread would speak to the simulation")
-
-    def run_in_executor(self, *args: Any) -> NoReturn:
-        raise RealWorld(f"run_in_executor: {args[1:2]} would run in a thread")
-
-
-def _refuse(name: str) -> Callable[..., NoReturn]:
-    def refused(self: SimLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise RealWorld(f"{name}: the real world was asked for inside a simulation")
-
-    refused.__name__ = name
-    return refused
-
-
-for _name in (
-    "add_reader", "add_signal_handler", "add_writer", "connect_accepted_socket", "connect_read_pipe",
-    "connect_write_pipe", "create_connection", "create_datagram_endpoint", "create_server", "create_unix_connection",
-    "create_unix_server", "getaddrinfo", "getnameinfo", "remove_reader", "remove_signal_handler", "remove_writer",
-    "sendfile", "sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_sendall", "sock_sendfile",
-    "start_tls", "subprocess_exec", "subprocess_shell",
-):  # fmt: skip
-    setattr(SimLoop, _name, _refuse(_name))
+    add_reader = _refuse("add_reader")
+    add_signal_handler = _refuse("add_signal_handler")
+    add_writer = _refuse("add_writer")
+    call_soon_threadsafe = _refuse("call_soon_threadsafe")
+    connect_accepted_socket = _refuse("connect_accepted_socket")
+    connect_read_pipe = _refuse("connect_read_pipe")
+    connect_write_pipe = _refuse("connect_write_pipe")
+    create_connection = _refuse("create_connection")
+    create_datagram_endpoint = _refuse("create_datagram_endpoint")
+    create_server = _refuse("create_server")
+    create_unix_connection = _refuse("create_unix_connection")
+    create_unix_server = _refuse("create_unix_server")
+    getaddrinfo = _refuse("getaddrinfo")
+    getnameinfo = _refuse("getnameinfo")
+    remove_reader = _refuse("remove_reader")
+    remove_signal_handler = _refuse("remove_signal_handler")
+    remove_writer = _refuse("remove_writer")
+    run_in_executor = _refuse("run_in_executor")
+    sendfile = _refuse("sendfile")
+    sock_accept = _refuse("sock_accept")
+    sock_connect = _refuse("sock_connect")
+    sock_recv = _refuse("sock_recv")
+    sock_recv_into = _refuse("sock_recv_into")
+    sock_sendall = _refuse("sock_sendall")
+    sock_sendfile = _refuse("sock_sendfile")
+    start_tls = _refuse("start_tls")
+    subprocess_exec = _refuse("subprocess_exec")
+    subprocess_shell = _refuse("subprocess_shell")
+    get_exception_handler = _refuse("get_exception_handler")
+    set_exception_handler = _refuse("set_exception_handler")
+    get_task_factory = _refuse("get_task_factory")
+    set_task_factory = _refuse("set_task_factory")
+    sock_sendto = _refuse("sock_sendto")
+    sock_recvfrom = _refuse("sock_recvfrom")
+    sock_recvfrom_into = _refuse("sock_recvfrom_into")
+    set_default_executor = _refuse("set_default_executor")
