@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from trueup.cli import build_app
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-_ROOMS = "bootstrap|cli|config|core|engine|model|sim|store|venues"
+_ROOMS = "bootstrap|cli|config|core|engine|hunt|model|sim|store|venues"
 _DOTTED = re.compile(rf"(?:trueup\.)?((?:{_ROOMS})(?:\.\w+)+)(?:\(.*\))?")
 
 

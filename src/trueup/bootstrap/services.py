@@ -14,7 +14,6 @@ from trueup.bootstrap.telemetry import telemetry
 from trueup.bootstrap.wiring import Program, open_program
 from trueup.cli.services import HoldOutcome, Say, Services, VenueOptions
 from trueup.engine.runner import Act, Answer
-from trueup.engine.supervisor import Supervisor
 from trueup.model.errors import ConfigurationError
 from trueup.model.events import Event
 from trueup.model.holds import Hold, HoldState
@@ -59,21 +58,11 @@ class _Services:
 
     async def run(self, *, on_ready: Say) -> None:
         async with self._program(None) as program, telemetry(program) as url:
-            supervisor = Supervisor(
-                program.manager,
-                tuple(program.runners.values()),
-                program.timing,
-                program.store,
-                program.clock,
-                program.holder,
-                open_feed=program.open_feed,
-                open_prices=program.open_prices,
-            )
             seconds = program.timing.audit_interval_s
             names = ", ".join(program.runners)
             where = f", {url}/metrics and /health" if url is not None else ""
             on_ready(f"running {names}: an audit every {seconds:g} s{where}; stop with ctrl-c, look with trueup status")
-            await supervisor.run()
+            await program.supervisor().run()
 
     async def status(self) -> tuple[AccountStatus, ...]:
         async with self._program(()) as program:

@@ -19,6 +19,7 @@ from trueup.engine.manager import PositionManager
 from trueup.engine.pace import Pace
 from trueup.engine.runner import Runner
 from trueup.engine.settings import AccountPlan, AlertPlan, Timing, TrailingKind, TrailingPlan
+from trueup.engine.supervisor import Supervisor
 from trueup.engine.work import AccountWork
 from trueup.store import open_store
 
@@ -52,6 +53,19 @@ class Program:
     def open_prices(self, account: str) -> PriceSource | None:
         """Mark prices of the account's venue, not started."""
         return self.opener.prices(self.settings.account(account), self.venues[account])
+
+    def supervisor(self) -> Supervisor:
+        """The daemon over all of it, not started."""
+        return Supervisor(
+            self.manager,
+            tuple(self.runners.values()),
+            self.timing,
+            self.store,
+            self.clock,
+            self.holder,
+            open_feed=self.open_feed,
+            open_prices=self.open_prices,
+        )
 
 
 def account_plan(settings: Settings, account: AccountSettings) -> AccountPlan:

@@ -1,8 +1,7 @@
 """The real adapters and streams of one simulated process, over the simulated network.
 
 1. Nothing of an adapter is replaced but ccxt's session. A ccxt object takes 0.1 s to make: each process gets a copy of one that
-   was made once, with settings, options and pacing of its own.
-2. ccxt's pacing reads the machine's clock: here it reads the loop's.
+   was made once, with options and a session of its own.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit.adapter import BybitVenue
 from trueup.venues.client import Client, make_client
 from trueup.venues.faults import Scrubber
-from trueup.venues.limits import Limits
+from trueup.venues.limits import RequestBudget
 from trueup.venues.markets import Markets
-from trueup.venues.stream import open_stream
+from trueup.venues.stream import open_price_feed, open_stream
 
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, Settings
-    from trueup.ports import Clock, Feed, Venue
+    from trueup.ports import Clock, Feed, PriceSource, Venue
     from trueup.venues.stream.adapter import Adapter
     from trueup.venues.stream.socket import Socket
 
@@ -49,19 +48,11 @@ class _NoClock:
 
 @functools.cache
 def _template(venue: str) -> Client:
-    _pace_by_the_loop()
     none = ""
     return make_client(venue, api_key=none, api_secret=none, rest_url=REST_URL, proxy=None, clock=_NoClock())
 
 
-@functools.cache
-def _pace_by_the_loop() -> None:
-    from ccxt.async_support.base import throttler
-
-    throttler.time = lambda: asyncio.get_running_loop().time()
-
-
-def _client(venue: str, session: SimSession, key: str, secret: str, clock: Clock, limits: Limits) -> Client:
+def _client(venue: str, session: SimSession, key: str, secret: str, clock: Clock, budget: RequestBudget) -> Client:
     """As `make_client` makes it, on a copied exchange."""
     template = _template(venue)
     exchange: Any = copy.copy(template._exchange)
@@ -70,10 +61,8 @@ def _client(venue: str, session: SimSession, key: str, secret: str, clock: Clock
     exchange.session, exchange.own_session = session, False
     exchange.asyncio_loop = asyncio.get_running_loop()
     exchange.timeout_on_exit = 0
-    exchange.tokenBucket = dict(exchange.tokenBucket)
-    exchange.init_throttler()
-    exchange.limits, exchange.our_clock = limits, clock
-    return Client(exchange, template._codes, limits, clock, Scrubber((key, secret)))
+    exchange.our_clock = clock
+    return Client(exchange, template._codes, budget, clock, Scrubber((key, secret)))
 
 
 class HuntOpener(VenueOpener):
@@ -86,24 +75,25 @@ class HuntOpener(VenueOpener):
 
     def open(self, account: AccountSettings) -> Venue:
         secret = self._settings.secret
-        limits = self._limits.setdefault((account.venue, account.rest_url, None), Limits(self._clock))
-        self._limits_of[account.name] = limits
-        markets = self._markets.setdefault((account.venue, account.rest_url), Markets(account.venue, self._clock))
+        place = (account.venue, account.rest_url)
+        budget = self._budgets.setdefault((*place, None), RequestBudget(account.venue, self._clock))
+        self.budgets[account.name] = budget
+        markets = self._markets.setdefault(place, Markets(account.venue, self._clock))
         client = _client(
             account.venue,
             SimSession(self._network, self._host, "127.0.0.1"),
             secret(account.name, "api_key").reveal(),
             secret(account.name, "api_secret").reveal(),
             self._clock,
-            limits,
+            budget,
         )
         kind = BinanceVenue if account.venue == "binanceusdm" else BybitVenue
         return kind(account.name, client, markets)
 
-    def feed(self, account: AccountSettings, venue: Venue) -> Feed:
-        async def connect(url: str) -> Socket:
-            return await self._network.connect(self._host, WS_URL, url)
+    async def _connect(self, url: str) -> Socket:
+        return await self._network.connect(self._host, WS_URL, url)
 
+    def feed(self, account: AccountSettings, venue: Venue) -> Feed:
         secret = self._settings.secret
         return open_stream(
             cast("Adapter", venue),
@@ -112,5 +102,9 @@ class HuntOpener(VenueOpener):
             clock=self._clock,
             chance=self._chance,
             ws_url=WS_URL,
-            connect=connect,
+            connect=self._connect,
         )
+
+    def prices(self, account: AccountSettings, venue: Venue) -> PriceSource:
+        adapter = cast("Adapter", venue)
+        return open_price_feed(adapter, clock=self._clock, chance=self._chance, ws_url=WS_URL, connect=self._connect)

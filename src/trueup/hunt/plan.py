@@ -162,7 +162,7 @@ def _happenings(seed: int, active_s: float, kinds: tuple[str, ...]) -> list[Happ
     found: list[Happening] = []
     for kind in kinds:
         own = random.Random(chance.getrandbits(64))  # noqa: S311
-        count = max(2, round(own.uniform(2, 7) * min(active_s / 600, 12)))
+        count = max(2, round(own.uniform(3, 10) * min(active_s / 600, 12)))
         for _ in range(count):
             at = round(own.uniform(2.0, active_s * 0.95), 3)
             lasting = round(min(own.choice((0.5, 3.0, 12.0, 40.0)) * own.uniform(0.5, 1.5), active_s - at), 3)

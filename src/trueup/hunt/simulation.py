@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from trueup.bootstrap.wiring import Outside, open_program
 from trueup.config import Settings
 from trueup.engine.runner import Act as EngineAct
-from trueup.engine.supervisor import Supervisor
 from trueup.hunt.clocks import START_MS, MachineClock
 from trueup.hunt.judge import Judge, Violation
 from trueup.hunt.network import Network
@@ -141,15 +140,7 @@ class Node:
         )
         async with open_program(sim.settings, outside=outside) as program:
             self.manager = program.manager
-            await Supervisor(
-                program.manager,
-                tuple(program.runners.values()),
-                program.timing,
-                program.store,
-                program.clock,
-                program.holder,
-                open_feed=program.open_feed,
-            ).run()
+            await program.supervisor().run()
 
     def _committed(self, owner: Owner, changes: ChangeSet, committed: Committed) -> None:
         self._sim.judge.committed(owner, changes, committed)
