@@ -12,7 +12,7 @@ from trueup.bootstrap.explain import explain_position
 from trueup.bootstrap.status import account_statuses
 from trueup.bootstrap.telemetry import telemetry
 from trueup.bootstrap.wiring import Program, open_program
-from trueup.cli.services import HoldOutcome, Say, Services, VenueOptions
+from trueup.cli.services import CloseOutcome, HoldOutcome, Say, Services, VenueOptions
 from trueup.engine.runner import Act, Answer
 from trueup.model.errors import ConfigurationError
 from trueup.model.events import Event
@@ -122,6 +122,20 @@ class _Services:
             raise ConfigurationError(f"hold {hold_id}: none waits under that number; list them with: trueup holds")
         self._settings.account(hold.account)
         return hold
+
+    async def close(
+        self, account: str, symbol: str, *, side: str | None, note: str | None, progress: Say
+    ) -> CloseOutcome:
+        from trueup.bootstrap.closing import close_one
+
+        async with self._program((account,)) as program:
+            return await close_one(program, account, symbol, side=side, note=note, progress=progress)
+
+    async def close_all(self, account: str, *, note: str | None, progress: Say) -> CloseOutcome:
+        from trueup.bootstrap.closing import close_every
+
+        async with self._program((account,)) as program:
+            return await close_every(program, account, note=note, progress=progress)
 
     async def pause(self, account: str) -> None:
         await self._set_paused(account, paused=True)

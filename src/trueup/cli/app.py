@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trueup.cli.commands import book, people, reconcile, setup, system, venue
+from trueup.cli.commands import book, closing, people, reconcile, setup, system, venue
 
 if TYPE_CHECKING:
     from trueup.cli.registry import Command
@@ -29,6 +29,8 @@ COMMANDS: tuple[Command, ...] = (
     book.events,
     book.explain,
     book.replay,
+    closing.close,
+    closing.close_all,
     people.holds,
     people.approve,
     people.reject,

@@ -17,7 +17,7 @@ from trueup.model.times import time_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trueup.cli.services import HoldOutcome
+    from trueup.cli.services import CloseOutcome, HoldOutcome
     from trueup.model.events import Event
     from trueup.model.holds import Hold
     from trueup.model.positions import Position
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "any_position_json",
     "checks_json",
+    "close_json",
     "closed_json",
     "event_json",
     "explanation_json",
@@ -209,6 +210,17 @@ def outcome_json(outcome: HoldOutcome) -> Json:
         "done": outcome.done,
         "message": outcome.message,
         "report": None if outcome.report is None else sync_json(outcome.report),
+    }
+
+
+def close_json(outcome: CloseOutcome) -> Json:
+    """What `close --json` and `close-all --json` print."""
+    return {
+        "account": outcome.account,
+        "done": outcome.done,
+        "message": outcome.message,
+        "closed": [any_position_json(position) for position in outcome.closed],
+        "open": [any_position_json(position) for position in outcome.open],
     }
 
 

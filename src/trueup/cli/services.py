@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from trueup.model.holds import HoldState
+from trueup.model.positions import Position
 from trueup.model.reports import SyncReport
 from trueup.model.values import Value
 
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from trueup.config import Settings
     from trueup.model.events import Event
     from trueup.model.holds import Hold
-    from trueup.model.positions import Position
     from trueup.model.reports import AccountStatus, Check, Explanation, Replay
 
-__all__ = ["HoldOutcome", "OpenServices", "Say", "Services", "VenueOptions"]
+__all__ = ["CloseOutcome", "HoldOutcome", "OpenServices", "Say", "Services", "VenueOptions"]
 
 Say: TypeAlias = Callable[[str], None]
 """Tells the person one short line about what goes on now; never blocks, never fails."""
@@ -46,6 +46,22 @@ class HoldOutcome(Value, frozen=True, kw_only=True):
     done: bool
     message: str
     report: SyncReport | None = None
+
+
+class CloseOutcome(Value, frozen=True, kw_only=True):
+    """What became of a wish to close.
+
+    Attributes:
+        done: Every position that was to be closed is closed in the book, and nothing of it waits on the venue.
+        message: One sentence for the person.
+        closed: As the book closed them. `open`: those that are not closed yet.
+    """
+
+    account: str
+    done: bool
+    message: str
+    closed: tuple[Position, ...] = ()
+    open: tuple[Position, ...] = ()
 
 
 class VenueOptions(Value, frozen=True, kw_only=True):
@@ -126,6 +142,16 @@ class Services(Protocol):
 
     async def reject(self, hold_id: int, note: str | None) -> HoldOutcome:
         """Raises `ConfigurationError` when there is no such open hold."""
+        ...
+
+    async def close(
+        self, account: str, symbol: str, *, side: str | None, note: str | None, progress: Say
+    ) -> CloseOutcome:
+        """Closes at market. Raises `ConfigurationError` when it is not open, ambiguous, or the mode forbids it."""
+        ...
+
+    async def close_all(self, account: str, *, note: str | None, progress: Say) -> CloseOutcome:
+        """Every open position of the account."""
         ...
 
     async def pause(self, account: str) -> None: ...

@@ -33,7 +33,7 @@ _log = structlog.get_logger("trueup.engine")
 _POLL_S = 0.2
 
 ActKind = str
-"""``sync``, ``approve``, ``reject``, ``pin`` or ``close``."""
+"""``sync``, ``approve``, ``reject``, ``pin``, ``close`` or ``close_all``."""
 
 
 class Act(Value, frozen=True, kw_only=True):
@@ -119,12 +119,9 @@ class Runner:
             return Answer(report=await self.work.run_pass(owner, PassOptions(dry_run=act.dry_run), progress))
         if act.kind == "pin":
             return Answer(text=await self.work.reset_pin(owner))
-        if act.kind == "close" and act.key is not None:
-            first = await self.work.run_pass(owner, PassOptions(confirm=False), progress)
-            if not first.observed:
-                return Answer(report=first)
-            await self.work.request_close(owner, act.key, act.note or "")
-            return Answer(report=await self.work.run_pass(owner, PassOptions(), progress))
+        if act.kind == "close_all" or (act.kind == "close" and act.key is not None):
+            key = act.key if act.kind == "close" else None
+            return Answer(report=await self.work.close(owner, key, act.note or "", progress))
         if act.hold_id is None:
             raise ConfigurationError(f"request {act.kind!r}: it names no hold")
         hold = await self.work.open_hold(act.hold_id)

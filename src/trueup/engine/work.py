@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from trueup.calls import protective
-from trueup.core.keeping import close_effect, close_requested
 from trueup.engine.account import AccountReconciler, Look, LookOptions
+from trueup.engine.closing import check_may_close, request_closes
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
 from trueup.engine.keeper import Keeper, Kept
 from trueup.engine.pace import Pace
@@ -328,24 +328,21 @@ class AccountWork:
             owner, ChangeSet(account=self.plan.name, now_ms=now, hold_updates=(update,), events=(event,))
         )
 
-    async def request_close(self, owner: Owner, key: PositionKey, note: str) -> None:
-        """Records, durably, that this lifecycle is to be closed at market; the next pass carries it out.
+    async def close(
+        self, owner: Owner, key: PositionKey | None, note: str, progress: Callable[[str], None]
+    ) -> AccountReport:
+        """Closes a position, or every one (`key` None), at market: looks, records the wish, carries it out, looks again.
 
         Raises:
-            ConfigurationError: The account's mode forbids it, or the book has no such open position.
+            ConfigurationError: The account's mode forbids it.
         """
-        if self.plan.mode is not AccountMode.PROTECT:
-            raise ConfigurationError(
-                f"account {self.plan.name!r}: mode is {self.plan.mode.value}, only mode protect may place orders"
-            )
-        row = next((row for row in (await self._store.active(self.plan.name)).positions if row.key == key), None)
-        if row is None:
-            raise ConfigurationError(f"{key}: the book has no such open position; list them with: trueup positions")
-        now = self._clock.now_ms()
-        effect = close_effect(row, row.symbol, note, now)
-        event = close_requested(row, note, now)
-        changes = ChangeSet(account=self.plan.name, now_ms=now, effects=(effect,), events=(event,))
-        await self._store.commit(owner, changes)
+        check_may_close(self.plan)
+        first = await self.run_pass(owner, PassOptions(confirm=False), progress)
+        if not first.observed:
+            return first
+        if not await request_closes(self.plan, self._store, self._clock, owner, key, note):
+            return first
+        return await self.run_pass(owner, PassOptions(), progress)
 
     async def reset_pin(self, owner: Owner) -> str:
         """Pins the venue account that the key answers for now; returns its fingerprint."""

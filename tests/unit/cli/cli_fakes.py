@@ -10,7 +10,7 @@ from typing import Any
 
 from typer.testing import Result
 
-from trueup.cli.services import HoldOutcome, Say, VenueOptions
+from trueup.cli.services import CloseOutcome, HoldOutcome, Say, VenueOptions
 from trueup.config import Settings
 from trueup.model.errors import ConfigurationError
 from trueup.model.events import Event
@@ -34,6 +34,7 @@ class FakeServices:
     replayed: Replay = field(default_factory=lambda: Replay(decided=0, differences=()))
     raised: list[Hold] = field(default_factory=list)
     outcome: HoldOutcome | None = None
+    close_outcome: CloseOutcome | None = None
     checks: tuple[Check, ...] = ()
     control_answer: Any = field(default_factory=dict)
     fail: dict[str, BaseException] = field(default_factory=dict)
@@ -133,6 +134,20 @@ class FakeServices:
         await self._asked("reject", {"hold_id": hold_id, "note": note})
         assert self.outcome is not None
         return self.outcome
+
+    async def close(
+        self, account: str, symbol: str, *, side: str | None, note: str | None, progress: Say
+    ) -> CloseOutcome:
+        progress("looking")
+        await self._asked("close", {"account": account, "symbol": symbol, "side": side, "note": note})
+        assert self.close_outcome is not None
+        return self.close_outcome
+
+    async def close_all(self, account: str, *, note: str | None, progress: Say) -> CloseOutcome:
+        progress("looking")
+        await self._asked("close_all", {"account": account, "note": note})
+        assert self.close_outcome is not None
+        return self.close_outcome
 
     async def pause(self, account: str) -> None:
         await self._asked("pause", {"account": account})

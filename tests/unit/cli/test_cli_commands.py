@@ -20,7 +20,7 @@ from cli_samples import (
     report,
 )
 
-from trueup.cli.services import HoldOutcome, VenueOptions
+from trueup.cli.services import CloseOutcome, HoldOutcome, VenueOptions
 from trueup.model.errors import StoreUnavailable
 from trueup.model.events import EventType
 from trueup.model.holds import HoldState
@@ -321,3 +321,17 @@ def test_an_empty_result_is_a_sentence(run: Run, words: list[str], sentence: str
 
     assert result.exit_code == 0
     assert sentence in result.stdout
+
+
+def test_close_hands_on_what_was_said(run: Run, services: FakeServices) -> None:
+    services.close_outcome = CloseOutcome(account="main", done=True, message="1 closed", closed=(closed(),))
+    result = run("close", "main", "SOLUSDT", "--side", "long", "--note", "enough")
+    assert services.asked("close") == {"account": "main", "symbol": "SOLUSDT", "side": "long", "note": "enough"}
+    assert result.exit_code == 0
+    assert "1 closed" in result.stdout
+
+
+@pytest.mark.parametrize("words", [("close-all", "main"), ("close", "main", "BTCUSDT", "--side", "up")])
+def test_a_close_that_was_not_said_whole_is_not_begun(run: Run, services: FakeServices, words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+    assert not services.calls

@@ -29,6 +29,8 @@ COMMANDS = [
     ["events"],
     ["explain", "1"],
     ["replay"],
+    ["close", "main", "BTC/USDT:USDT"],
+    ["close-all", "main", "--yes"],
     ["holds"],
     ["approve", "1"],
     ["reject", "1"],
@@ -44,7 +46,14 @@ COMMANDS = [
     ["venue", "clear"],
     ["venue", "do", "fund"],
 ]
-METHODS = {"accounts": "pin_reset", "upgrade": "db_upgrade", "backup": "db_backup", "serve": "venue_serve"}
+METHODS = {
+    "accounts": "pin_reset",
+    "close-all": "close_all",
+    "upgrade": "db_upgrade",
+    "backup": "db_backup",
+    "serve": "venue_serve",
+}
+METHODS["close-all"] = "close_all"
 METHODS |= dict.fromkeys(["fault", "faults", "clear", "do"], "venue_control")
 
 

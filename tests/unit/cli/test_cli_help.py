@@ -17,7 +17,8 @@ from trueup.cli.registry import Command
 DOCS = Path(__file__).parents[3] / "docs" / "commands.md"
 HEAVY = ("rich", "pydantic", "msgspec", "structlog", "asyncio", "ccxt", "sqlalchemy", "aiohttp")
 CONTRACT = {
-    "init", "demo", "sync", "run", "status", "positions", "events", "explain", "replay", "holds", "approve", "reject", "pause",
+    "init", "demo", "sync", "run", "status", "positions", "events", "explain", "replay", "close", "close-all",
+    "holds", "approve", "reject", "pause",
     "resume", "doctor", "accounts pin", "db upgrade", "db backup", "venue serve",
     "venue fault", "venue faults", "venue clear", "venue do",
 }  # fmt: skip

@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueup.cli import render_json
-from trueup.cli.services import HoldOutcome
+from trueup.cli.services import CloseOutcome, HoldOutcome
 from trueup.model.errors import InvariantBroken, StoreUnavailable
 from trueup.model.events import EventType, Severity
 from trueup.model.holds import HoldState
@@ -291,3 +291,14 @@ def test_replay(run: Run, services: FakeServices) -> None:
     assert ("replay", {"since_ms": 1_767_225_600_000}) in services.calls
     assert "observation 4" in run("replay").stdout
     assert run("replay", "--since", "yesterday").exit_code == 2
+
+
+def test_what_a_close_came_to(run: Run, services: FakeServices) -> None:
+    services.close_outcome = CloseOutcome(
+        account="main", done=False, message="m", closed=(closed(),), open=(position(),)
+    )
+
+    for words in (("close", "main", "BTC/USDT:USDT"), ("close-all", "main", "--yes")):
+        result = run(*words, "--json")
+        shown = check("close", result.stdout)
+        assert (shown["done"], len(shown["closed"]), len(shown["open"]), result.exit_code) == (False, 1, 1, 5)
