@@ -32,7 +32,7 @@ from trueup.model.positions import Position
 from trueup.model.protection import StopOrder
 from trueup.model.reports import AccountReport
 from trueup.model.stream import PriceEvent, StreamEvent, StreamHealth
-from trueup.model.trailing import TrailingRecord
+from trueup.model.trailing import TrailingOrder, TrailingRecord
 from trueup.model.values import Value
 
 __all__ = [
@@ -187,6 +187,18 @@ class Venue(Protocol):
 
         Raises:
             Rejected: Refused, with the venue's code: nothing was sent to the market.
+            OutcomeUnknown: No answer came.
+        """
+        ...
+
+    async def place_trailing(self, report: PositionReport, order: TrailingOrder, trigger_by: str) -> None:
+        """Sets a trailing stop of the venue's own under a position that was just read.
+
+        Args:
+            trigger_by: ``mark`` or ``last``, where the venue leaves the choice (Bybit follows the last price).
+
+        Raises:
+            Rejected: Refused, with the venue's code: nothing was set.
             OutcomeUnknown: No answer came.
         """
         ...

@@ -26,6 +26,8 @@ _WORDS = {
     EventType.TRAILING_STOP_REMOVED: "Its trailing stop is followed no more.",
     EventType.TRAILING_STOP_ACTIVATED: "Its stop follows the price from here: peak {peak_price}, stop at {trigger_price}.",
     EventType.TRAILING_STOP_TRIGGERED: "The price was seen at or beyond its trailing stop {trigger_price} (peak {peak_price}).",
+    EventType.TRAILING_STOP_SET: "The venue follows it from here: {callback_percent} % behind, active from {activation_price}.",
+    EventType.TRAILING_STOP_FAILED: "The venue sets no trailing stop: {problem}.",
     EventType.ORPHANED_SL_CLEANED: "Its order {order_id} ({order_type}) is gone from the venue.",
     EventType.ORPHANED_SL_KEPT: "Order {order_id} was left alone: {why}.",
     EventType.CLEANUP_FAILED: "Order {order_id} could not be cancelled yet; it will be tried again ({problem}).",

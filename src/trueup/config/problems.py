@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ Loc = tuple[str | int, ...]
 
 _SECRET_WORD = re.compile(r"key|secret|pass|pwd|token|cred|auth|dsn|pin$|private|seed|mnemonic", re.IGNORECASE)
 _URL_KEYS = frozenset({"url", "urls", "proxy", "rest_url", "ws_url"})
+_NATIVE_CALLBACKS = (Decimal("0.1"), Decimal(10))
 _PLAIN_WORD = re.compile(r"[a-z]{1,15}")
 _CREDENTIAL_LIKE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9+/=_.\-]{16,}")
 _EXAMPLES = {
@@ -181,7 +182,7 @@ def cross_problems(data: Mapping[str, Any]) -> list[Problem]:
         elif isinstance(name, str):
             first_of[name] = index
         problems.extend(_symbol_problems(index, account, data))
-    return problems
+    return [*problems, *_native_problems(data)]
 
 
 def _symbol_problems(index: int, account: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -195,6 +196,34 @@ def _symbol_problems(index: int, account: Mapping[str, Any], data: Mapping[str, 
             same = f' (as "{also}")' if also != symbol else ""
             text = f'"{symbol}" stands in symbols{same} too; take it out of one of the two'
             yield Problem(loc, f"{key_text(loc, data)}: {text}")
+
+
+def _native_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a venue's own trailing stop cannot do."""
+    protection = data.get("protection")
+    if not isinstance(protection, dict) or protection.get("trailing") != "native":
+        return
+    for key in ("trailing_steps", "trailing_break_even_percent"):
+        value = protection.get(key)
+        if value and value != "0":
+            loc = ("protection", key)
+            text = 'not with trailing = "native": the venue follows with one callback; take it out, or write trailing = "own"'
+            yield Problem(loc, f"{key_text(loc, data)}: {text}")
+    accounts = [one for one in data["accounts"] if isinstance(one, dict)]
+    callback = _decimal_or_none(protection.get("trailing_callback_percent", "0.5"))
+    if callback is None or not any(one.get("venue") == "binanceusdm" for one in accounts):
+        return
+    if not _NATIVE_CALLBACKS[0] <= callback <= _NATIVE_CALLBACKS[1]:
+        loc = ("protection", "trailing_callback_percent")
+        text = 'Binance follows with 0.1 to 10 percent; write one of these, or trailing = "own"'
+        yield Problem(loc, f"{key_text(loc, data)} = {callback}: {text}")
+
+
+def _decimal_or_none(value: object) -> Decimal | None:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return None
 
 
 def _contract(symbol: str) -> str:

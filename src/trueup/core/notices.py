@@ -132,6 +132,11 @@ _RULES: Mapping[EventType, _Rule] = {
         _data("since_ms"),
         clears=EventType.STREAM_DOWN,
     ),
+    EventType.TRAILING_STOP_FAILED: _Rule(
+        "{symbol} {side}: the venue sets no trailing stop",
+        "{problem}\nIts fixed stop stands. It is tried again.",
+        _position,
+    ),
     EventType.PRICE_FEED_DOWN: _Rule(
         "mark prices do not come since {since}",
         "Trailing stops of {following} positions follow prices that are asked for meanwhile: {fallback} ({problem}).\n"

@@ -20,6 +20,7 @@ from trueup.engine.following import Follower
 from trueup.engine.heart import Heart
 from trueup.engine.lease import holding
 from trueup.engine.manager import PositionManager
+from trueup.engine.native import NativeTrailing
 from trueup.engine.runner import Runner
 from trueup.engine.work import PassOptions
 from trueup.model.errors import NotOwner, StoreUnavailable, TrueupError
@@ -99,7 +100,7 @@ class Supervisor:
         runner.work.tells_beside = True
         beside = [
             asyncio.create_task(self._tell(runner, owner), name=f"notices {runner.account}"),
-            asyncio.create_task(self._followers[runner.account].run(owner), name=f"trailing {runner.account}"),
+            asyncio.create_task(self._follow(runner, owner), name=f"trailing {runner.account}"),
         ]
         try:
             await self._work(runner, owner)
@@ -108,6 +109,14 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             runner.work.tells_beside = False
+
+    async def _follow(self, runner: Runner, owner: Owner) -> None:
+        """Trailing stops, by trueup or by the venue, as the account's plan says."""
+        work, manager = runner.work, self._manager.trailing_managers[runner.account]
+        if manager.follows_prices:
+            await self._followers[runner.account].run(owner)
+        elif manager.leaves_it_to_the_venue:
+            await NativeTrailing(work.plan, manager, work.venue, self._store, self._clock).run(owner)
 
     async def _tell(self, runner: Runner, owner: Owner) -> None:
         """Delivers what waits, and the daily sign of life. What goes wrong here is logged and tried again."""

@@ -82,19 +82,30 @@ class SmartTrailingStopManager:
     @property
     def follows_prices(self) -> bool:
         """Whether this account's positions are followed by trueup itself."""
-        plan = self._plan
-        return plan is not None and plan.mode is AccountMode.PROTECT and plan.trailing.kind is TrailingKind.OWN
+        return self._is_kind(TrailingKind.OWN)
 
     @property
-    def followed(self) -> Mapping[PositionKey, Position]:
-        """The rows whose stops prices move: known in entry price, not suspected, and the operator's to protect."""
-        if not self.follows_prices:
-            return {}
+    def leaves_it_to_the_venue(self) -> bool:
+        """Whether trailing stops of the venue's own are set."""
+        return self._is_kind(TrailingKind.NATIVE)
+
+    def _is_kind(self, kind: TrailingKind) -> bool:
+        plan = self._plan
+        return plan is not None and plan.mode is AccountMode.PROTECT and plan.trailing.kind is kind
+
+    @property
+    def protected(self) -> Mapping[PositionKey, Position]:
+        """The rows that get trailing stops: known in entry price, not suspected, and the operator's to protect."""
         return {
             key: row
             for key, row in self._rows.items()
             if row.entry_price is not None and row.suspected_since_ms is None and self._is_protected(row)
         }
+
+    @property
+    def followed(self) -> Mapping[PositionKey, Position]:
+        """The rows whose stops prices move."""
+        return self.protected if self.follows_prices else {}
 
     def drive(self, driving: bool) -> None:
         """Whether this process moves the states: then they are newer here than in the records."""

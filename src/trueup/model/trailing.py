@@ -8,9 +8,10 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 
+from trueup.model.orders import Side
 from trueup.model.values import Value
 
-__all__ = ["TrailingPhase", "TrailingRecord", "TrailingState"]
+__all__ = ["TrailingOrder", "TrailingPhase", "TrailingRecord", "TrailingState"]
 
 
 class TrailingPhase(StrEnum):
@@ -41,3 +42,23 @@ class TrailingRecord(Value, frozen=True, kw_only=True):
     position_id: int
     state: TrailingState
     saved_at_ms: int
+
+
+class TrailingOrder(Value, frozen=True, kw_only=True):
+    """A trailing stop that the venue follows, as it is asked for.
+
+    Attributes:
+        side: Of the position that it closes.
+        quantity: Contracts; Bybit's sits on the position and always means all of it.
+        callback_percent: Distance from the peak, percent of it.
+        activation_price: Quote units; None: active from the start.
+        reference_price: Where it becomes active, or the price now: a callback in price units is taken of it.
+    """
+
+    symbol: str
+    side: Side
+    client_order_id: str
+    quantity: Decimal
+    callback_percent: Decimal
+    activation_price: Decimal | None
+    reference_price: Decimal

@@ -35,6 +35,7 @@ from trueup.model.observations import (
 )
 from trueup.model.orders import Fill, Funding, OpenOrder, OrderList, OrderRecord
 from trueup.model.protection import StopOrder
+from trueup.model.trailing import TrailingOrder
 from trueup.venues.base import VenueBase
 from trueup.venues.binance import rows as wire
 from trueup.venues.binance.history import FILLS_REACH_MS, FUNDING_REACH_MS, fill_of, funding_of
@@ -43,6 +44,7 @@ from trueup.venues.binance.lookup import DOES_NOT_EXIST, Lookup
 from trueup.venues.binance.orders import algo_open_order, algo_record, open_order, order_record
 from trueup.venues.binance.positions import open_keys, read_positions
 from trueup.venues.binance.stops import refusal_of, stop_params
+from trueup.venues.binance.trailing import trailing_params
 from trueup.venues.faults import Refused
 from trueup.venues.paging import windows
 from trueup.venues.wire import exact, flag, whole
@@ -330,6 +332,14 @@ class BinanceVenue(VenueBase):
             await self.client.act("fapiPrivatePostAlgoOrder", stop_params(stop, report, instrument), source=source)
         except Rejected as refused:
             raise await self._stop_refused(refusal_of(refused)) from None
+
+    async def place_trailing(self, report: PositionReport, order: TrailingOrder, trigger_by: str) -> None:
+        """`POST /fapi/v1/algoOrder`."""
+        source = f"binance trailing stop of {report.side.value} {report.symbol}"
+        instrument = await self._instrument(report.symbol, source)
+        await self._began()
+        params = trailing_params(order, report, instrument, trigger_by)
+        await self.client.act("fapiPrivatePostAlgoOrder", params, source=source)
 
     async def close_market(self, report: PositionReport, client_order_id: str) -> None:
         """Reduce-only in one-way mode; in hedge mode the exit side of the leg says so, and reduceOnly is refused."""

@@ -36,6 +36,7 @@ from trueup.model.observations import (
 )
 from trueup.model.orders import ClosedPnl, Fill, Funding, OpenOrder, OrderKind, OrderList, OrderRecord
 from trueup.model.protection import StopOrder
+from trueup.model.trailing import TrailingOrder
 from trueup.venues.base import VenueBase
 from trueup.venues.bybit import rows as wire
 from trueup.venues.bybit.history import FUNDING, REACH_MS, closed_pnl_of, fill_of, funding_of, moves_quantity
@@ -43,6 +44,7 @@ from trueup.venues.bybit.instruments import INVERSE, LINEAR, instrument_of
 from trueup.venues.bybit.orders import ReadOrder, merged, open_order, order_record
 from trueup.venues.bybit.positions import attached_orders, leg_of, read_positions
 from trueup.venues.bybit.stops import refusal_of, stop_params
+from trueup.venues.bybit.trailing import trailing_params
 from trueup.venues.paging import all_pages, together, windows
 from trueup.venues.wire import exact, flag, whole
 
@@ -413,6 +415,14 @@ class BybitVenue(VenueBase):
             "orderLinkId": client_order_id,
         }
         await self.client.act("privatePostV5OrderCreate", params, source=source)
+
+    async def place_trailing(self, report: PositionReport, order: TrailingOrder, trigger_by: str) -> None:
+        """`POST /v5/position/trading-stop`: it sits on the position and follows the last price."""
+        source = f"bybit trailing stop of {report.side.value} {report.symbol}"
+        instrument = await self._instrument(report.symbol, source)
+        await self._began()
+        params = trailing_params(order, report, instrument)
+        await self.client.act("privatePostV5PositionTradingStop", params, source=source)
 
     async def _remove_attached(self, order: CancelOrder, instrument: Instrument, source: str) -> None:
         """Takes a stop off its position, if that position is open and still bears just this one."""
