@@ -1,7 +1,7 @@
 """Where the stop of a lifecycle should be: the book's own, a trailing one, or the policy's, on the venue's tick.
 
 1. The trigger is rounded towards the entry (a long's up, a short's down): the loss is never larger than asked for.
-2. Of a trailing trigger and the book's own stop the tighter counts: a stop never becomes looser by being followed.
+2. Of a trailing trigger and the book's own stop, or else the policy's, the tighter counts: a stop never becomes looser by being followed.
 3. A trigger beyond the liquidation price would never fire. The stop is then put a tenth of the way from there to the entry.
 4. Where neither a stop nor an entry price is known nothing is wanted: it is told, never guessed.
 """
@@ -161,10 +161,10 @@ def wanted_stop(
     side = row.side
     entry = row.entry_price if row.entry_price is not None else report.entry_price
     asked, source = row.stop_loss, StopSource.BOOK
-    if trailing_trigger is not None and (asked is None or is_tighter(side, trailing_trigger, asked)):
-        asked, source = trailing_trigger, StopSource.TRAILING
     if asked is None and entry is not None:
         asked, source = at_percent(side, entry, policy.percent), StopSource.PERCENT
+    if trailing_trigger is not None and (asked is None or is_tighter(side, trailing_trigger, asked)):
+        asked, source = trailing_trigger, StopSource.TRAILING
     if asked is None or asked <= 0:
         return None
     tick = instrument.price_tick if instrument is not None else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trueup.model.instruments import InstrumentCatalog
     from trueup.ports import Store
 
-__all__ = ["SmartTrailingStopManager", "TrailingHealth", "TrailingStop", "kept_trigger"]
+__all__ = ["KeptTriggers", "SmartTrailingStopManager", "TrailingHealth", "TrailingStop"]
 
 _log = structlog.get_logger("trueup.trailing")
 
@@ -54,12 +54,23 @@ class TrailingStop(Value, frozen=True, kw_only=True):
     state: TrailingState = TrailingState()
 
 
-async def kept_trigger(store: Store, row: Position) -> Decimal | None:
-    """Where a lifecycle's trailing stop stands, as the store keeps it; None: it follows none, or does not yet."""
-    for record in await store.trailing(row.account):
-        if record.position_id == row.position_id:
-            return record.state.trigger_price
-    return None
+class KeptTriggers:
+    """Where an account's trailing stops stand, as the store keeps it: read once, until it is told to forget."""
+
+    def __init__(self, store: Store, account: str) -> None:
+        self._store, self._account = store, account
+        self._read: dict[int, Decimal | None] | None = None
+
+    def forget(self) -> None:
+        """What is asked for next is read anew."""
+        self._read = None
+
+    async def of(self, row: Position) -> Decimal | None:
+        """Quote units; None: the lifecycle follows no price, or does not yet."""
+        if self._read is None:
+            records = await self._store.trailing(self._account)
+            self._read = {record.position_id: record.state.trigger_price for record in records}
+        return self._read.get(row.position_id)
 
 
 class SmartTrailingStopManager:

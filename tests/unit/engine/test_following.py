@@ -17,13 +17,19 @@ from trueup.core.trailing import TrailingPolicy
 from trueup.engine.following import Follower
 from trueup.engine.prices import PriceWatch
 from trueup.engine.settings import TrailingKind, TrailingPlan
-from trueup.engine.trailing import SmartTrailingStopManager, kept_trigger
+from trueup.engine.trailing import KeptTriggers, SmartTrailingStopManager
 from trueup.model.changes import ChangeSet, ClosePosition, NewPosition, UpdatePosition
 from trueup.model.errors import UnknownSymbol, Unobserved
 from trueup.model.orders import Side
 from trueup.model.positions import AccountMode, CloseDetails, Evidence, ExitReason, Origin, Position, PositionKey
 from trueup.model.stream import DownKind, MarkPrice, PriceEvent, StreamDown, StreamUnreadable, StreamUp
 from trueup.model.trailing import TrailingPhase
+from trueup.ports import Store
+
+
+async def kept_trigger(store: Store, row: Position) -> Decimal | None:
+    return await KeptTriggers(store, row.account).of(row)
+
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 POLICY = TrailingPolicy(activation_percent=Decimal("1.5"), callback_percent=Decimal("0.5"), min_interval_ms=1_000)
