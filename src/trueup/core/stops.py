@@ -1,7 +1,7 @@
 """Where the stop of a lifecycle should be: the book's own, a trailing one, or the policy's, on the venue's tick.
 
 1. The trigger is rounded towards the entry (a long's up, a short's down): the loss is never larger than asked for.
-2. Of a trailing trigger and the book's own stop, or else the policy's, the tighter counts: a stop never becomes looser by being followed.
+2. Of a trailing trigger and the book's own stop (else the policy's) the tighter counts: following never loosens a stop.
 3. A trigger beyond the liquidation price would never fire. The stop is then put a tenth of the way from there to the entry.
 4. Where neither a stop nor an entry price is known nothing is wanted: it is told, never guessed.
 """

@@ -11,13 +11,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trueup.core.keeping import close_effect, sweep_effect
 from trueup.core.protection import Cover, Lifecycle, Plan, cover, plan, superfluous
 from trueup.core.stops import other_try, wanted_stop
 from trueup.engine.acts import Acts, Attempt
+from trueup.engine.trailing import KeptTriggers
 from trueup.model.errors import OutcomeUnknown, Unobserved
 from trueup.model.orders import OpenOrder, OrderStatus
 from trueup.model.positions import Position, PositionKey, PositionStatus
@@ -36,7 +36,7 @@ _ORDERS_PER_WISH = 5
 
 
 class StopActs:
-    """The acts on one account's stops."""
+    """The acts on one account's stops. `triggers`: where its trailing stops stand, as it was committed before this look."""
 
     def __init__(self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock, acts: Acts) -> None:
         self._plan = plan
@@ -44,6 +44,7 @@ class StopActs:
         self._store = store
         self._clock = clock
         self._acts = acts
+        self.triggers = KeptTriggers(store, plan.name)
 
     async def place(self, wish: PlaceStop) -> Attempt:
         """One attempt at giving a lifecycle its stop."""
@@ -147,14 +148,7 @@ class StopActs:
     async def wanted(self, row: Position, report: PositionReport) -> WantedStop | None:
         """The stop that this lifecycle should have now."""
         instrument = (await self._venue.catalog()).get(report.symbol)
-        return wanted_stop(row, report, self._plan.stops, instrument, await self._trailing(row))
-
-    async def _trailing(self, row: Position) -> Decimal | None:
-        """Where the lifecycle's trailing stop stands, as it was committed; None: it follows none, or does not yet."""
-        if not row.has_trailing_stop:
-            return None
-        records = await self._store.trailing(row.account)
-        return next((one.state.trigger_price for one in records if one.position_id == row.position_id), None)
+        return wanted_stop(row, report, self._plan.stops, instrument, await self.triggers.of(row))
 
     async def _open(self, about: PlaceStop | CancelOrder) -> PositionReport | None:
         """The position as the venue states it now.

@@ -21,7 +21,6 @@ from trueup.engine.effects import EffectsOutcome, EffectsWorker
 from trueup.engine.keeper import Keeper, Kept
 from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
-from trueup.engine.trailing import KeptTriggers
 from trueup.engine.watch import Outage, Watch
 from trueup.model.changes import ChangeSet
 from trueup.model.effects import EffectKind, EffectState
@@ -125,8 +124,7 @@ class AccountWork:
         self._store = store
         self._clock = clock
         self._reconciler = AccountReconciler(plan, venue, store, clock)
-        self._triggers = KeptTriggers(store, plan.name)
-        self._effects = EffectsWorker(plan, timing, venue, store, clock, self._triggers.of)
+        self._effects = EffectsWorker(plan, timing, venue, store, clock)
         self._keeper = Keeper(plan, venue, store, clock, self._effects.stops)
         self.pace = pace if pace is not None else Pace((plan.name,), None, timing, clock)
         self._watch = Watch(plan, timing, store, clock, self.pace)
@@ -175,7 +173,7 @@ class AccountWork:
         name = self.plan.name
         for _ in range(self.plan.policy.confirm_snapshots + 3):
             progress(f"{name}: looking")
-            self._triggers.forget()
+            self._effects.stops.triggers.forget()
             look = await self._look(owner, options)
             total.take(look)
             record = not options.dry_run
