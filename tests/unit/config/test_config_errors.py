@@ -181,3 +181,27 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         load_settings(path, {})
+
+
+@pytest.mark.parametrize(
+    ("keys", "venue", "said"),
+    [
+        (
+            'trailing_callback_percent = "0.05"',
+            "binanceusdm",
+            "trailing_callback_percent = 0.05: Binance follows with 0.1 to 10",
+        ),
+        ('trailing_callback_percent = "10.5"', "binanceusdm", "Binance follows with 0.1 to 10 percent"),
+        ('trailing_steps = [["3.0", "0.4"]]', "bybit", 'trailing_steps: not with trailing = "native"'),
+        ('trailing_break_even_percent = "1"', "bybit", 'trailing_break_even_percent: not with trailing = "native"'),
+    ],
+)
+def test_what_a_venues_own_trailing_stop_cannot_do(keys: str, venue: str, said: str) -> None:
+    of_venue = account(venue=f'"{venue}"')
+    assert said in error_of(f'[protection]\ntrailing = "native"\n{keys}\n{of_venue}')
+    parse_settings(f"[protection]\n{keys}\n{of_venue}", Path("trueup.toml"), {})
+
+
+def test_a_callback_that_binance_cannot_follow_with_is_bybits_choice() -> None:
+    text = f'[protection]\ntrailing = "native"\ntrailing_callback_percent = "0.05"\n{account(venue=chr(34) + "bybit" + chr(34))}'
+    assert parse_settings(text, Path("trueup.toml"), {}).protection.trailing.value == "native"
