@@ -24,6 +24,11 @@ def cases() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(bench.cases.__path__) if module.name[0] != "_")
 
 
+def is_long(case: str) -> bool:
+    """Whether a case runs only when it is named: its module says `LONG = True`."""
+    return bool(getattr(importlib.import_module(f"bench.cases.{case}"), "LONG", False))
+
+
 def run_alone(case: str) -> list[Figure]:
     """One case in a process of its own. Raises CalledProcessError when it fails; its stderr has been shown by then."""
     command = [sys.executable, "-m", "bench", "--raw", case]
@@ -51,11 +56,11 @@ def write_docs(page: Path, case: str, figures: list[Figure], where: str) -> None
 def main() -> int:
     known = cases()
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures trueup.")
-    parser.add_argument("case", nargs="*", help=f"{', '.join(known)}; all when none is named")
+    parser.add_argument("case", nargs="*", help=f"{', '.join(known)}; all but the long ones when none is named")
     parser.add_argument("--raw", action="store_true", help="run one case in this process, print its figures as JSON")
     parser.add_argument("--write-docs", type=Path, metavar="PAGE", help="put one case's figures into a page")
     options = parser.parse_args()
-    wanted = options.case or known
+    wanted = options.case or [name for name in known if not is_long(name)]
     for name in wanted:
         if name not in known:
             parser.error(f"no case {name!r}; there are {', '.join(known)}")
