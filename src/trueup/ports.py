@@ -45,6 +45,7 @@ __all__ = [
     "Owner",
     "PriceSource",
     "Request",
+    "Silence",
     "Store",
     "StoredObservation",
     "Venue",
@@ -70,6 +71,14 @@ class AuditCost(Value, frozen=True, kw_only=True):
 
     positions: int
     orders: int
+
+
+class Silence(Value, frozen=True, kw_only=True):
+    """The venue wanted silence from one way out: since when and until when (our clock), and in whose words."""
+
+    at_ms: int
+    until_ms: int
+    problem: str
 
 
 class Budget(Protocol):
@@ -106,6 +115,11 @@ class Budget(Protocol):
     @property
     def rest_s(self) -> float:
         """How long the venue still wants no request at all; 0: it does not."""
+        ...
+
+    @property
+    def last_silence(self) -> Silence | None:
+        """The newest time that it wanted silence for longer than a moment."""
         ...
 
 

@@ -120,6 +120,11 @@ _RULES: Mapping[EventType, _Rule] = {
         _data("since_ms"),
         clears=EventType.ACCOUNT_UNOBSERVED,
     ),
+    EventType.REQUESTS_STOPPED: _Rule(
+        "the venue wants no request for {seconds} s",
+        "Since {since} nobody behind this address may ask or act: {accounts}.\n{problem}",
+        lambda _: None,
+    ),
     EventType.STREAM_DOWN: _Rule(
         "the stream is down since {since}",
         "Changes are noticed at the next audit only, every {audit_interval_s} s: {problem}",

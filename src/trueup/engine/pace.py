@@ -19,7 +19,7 @@ from trueup.ports import AuditCost
 
 if TYPE_CHECKING:
     from trueup.engine.settings import Timing
-    from trueup.ports import Budget, Clock
+    from trueup.ports import Budget, Clock, Silence
 
 __all__ = ["Pace"]
 
@@ -45,6 +45,7 @@ class Pace:
         self._timing = timing
         self._costs = {account: _Costs() for account in self.accounts}
         self._began_s = clock.monotonic_s()
+        self._told: Silence | None = None
 
     @property
     def interval_s(self) -> float:
@@ -92,6 +93,15 @@ class Pace:
         costs = self._costs.get(account)
         if costs is not None:
             (costs.full if orders else costs.light).append(cost)
+
+    def untold_silence(self) -> Silence | None:
+        """The venue's newest wish for silence, until one of the accounts behind this way out has told it (`told`)."""
+        silence = self.budget.last_silence if self.budget is not None else None
+        return silence if silence is not self._told else None
+
+    def told(self, silence: Silence) -> None:
+        """It stands in the audit log: the other accounts need not write it too."""
+        self._told = silence
 
     def _round_cost(self, *, orders_every: int) -> float:
         """What one audit of every account costs on average."""

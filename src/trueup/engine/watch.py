@@ -27,6 +27,7 @@ __all__ = ["Outage", "Watch"]
 
 _INTERVALS = 3
 _SLACK_MS = 1_000
+_LONG_STOP_S = 60
 
 
 class Outage(Value, frozen=True, kw_only=True):
@@ -75,6 +76,23 @@ class Watch:
             "problem": str(error),
         }
         return self._event(EventType.ACCOUNT_UNOBSERVED, Severity.ERROR, now, data)
+
+    async def requests(self, owner: Owner) -> None:
+        """After a pass: that the venue wanted silence, once for all accounts behind the way out."""
+        silence = self._pace.untold_silence()
+        if silence is None:
+            return
+        seconds = (silence.until_ms - silence.at_ms) // 1000
+        data: dict[str, object] = {
+            "since_ms": silence.at_ms,
+            "until_ms": silence.until_ms,
+            "seconds": seconds,
+            "accounts": list(self._pace.accounts),
+            "problem": silence.problem,
+        }
+        severity = Severity.ERROR if seconds >= _LONG_STOP_S else Severity.WARNING
+        self._pace.told(silence)
+        await self._write(owner, self._event(EventType.REQUESTS_STOPPED, severity, self._clock.now_ms(), data))
 
     async def stream(self, owner: Owner, words: str) -> None:
         """After a pass: ``up``, ``none``, or ``down: …`` as `status` shows it."""

@@ -158,6 +158,7 @@ class AccountWork:
     async def _told(self, owner: Owner, options: PassOptions, report: AccountReport) -> AccountReport:
         """Notices are delivered last, when nothing on the venue waits; one that is not delivered is an effect not carried out."""
         if not options.dry_run:
+            await self._watch.requests(owner)
             await self._watch.stream(owner, self.streams)
             if report.observed:
                 await self._watch.standing(owner, report)

@@ -23,7 +23,7 @@ import structlog
 
 from trueup.calls import Priority, priority, spend
 from trueup.model.errors import RateLimited
-from trueup.ports import AuditCost
+from trueup.ports import AuditCost, Silence
 from trueup.venues.tariffs import TARIFFS, OwnLimit
 from trueup.venues.window import Window
 
@@ -120,11 +120,13 @@ class RequestBudget:
 
     Attributes:
         weight_used: Binance: weight of the running minute and IP, as last told; None until told.
+        last_silence: The newest rest that was too long to be slept; None: there was none.
     """
 
     def __init__(self, venue: str, clock: Clock) -> None:
         self.tariff = TARIFFS[venue]
         self.weight_used: int | None = None
+        self.last_silence: Silence | None = None
         self._limit_told = False
         self._clock = clock
         self._silent_until_s = float("-inf")
@@ -194,6 +196,9 @@ class RequestBudget:
         if until_s > self._silent_until_s:
             self._silent_until_s = until_s
             _log.warning("requests.stopped", venue=self.tariff.venue, seconds=round(seconds, 3), problem=why)
+            if seconds > SHORT_WAIT_S:
+                now_ms = self._clock.now_ms()
+                self.last_silence = Silence(at_ms=now_ms, until_ms=now_ms + round(seconds * 1000), problem=why)
 
     def _rest_left_s(self, source: str) -> float:
         rest_s = self.rest_s

@@ -1,4 +1,4 @@
-"""`make bench` (bench/__init__.py, invariants 1 to 3): what it finds, prints and writes."""
+"""`make bench` (bench/__init__.py, invariants 1 to 4): what it finds, prints and writes."""
 
 from __future__ import annotations
 
