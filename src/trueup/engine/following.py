@@ -37,6 +37,7 @@ __all__ = ["Follower"]
 _log = structlog.get_logger("trueup.trailing")
 
 _TICK_S = 0.25
+_IDLE_S = 1.0
 _RETRY_S = 1.0
 _PAUSE_ASKED_S = 1.0
 _REMIND_MS = 60_000
@@ -70,14 +71,18 @@ class Follower:
         self._saved: dict[int, TrailingRecord] = {}
         self._outage: _Outage | None = None
         self._wants_look = False
+        self._asked_look_s = float("-inf")
         self._catalog: InstrumentCatalog | None = None
         self._paused = False
         self._asked_pause_s = float("-inf")
 
     def wants_look(self) -> bool:
-        """Whether a trigger moved since this was asked last."""
-        wants, self._wants_look = self._wants_look, False
-        return wants
+        """Whether a trigger moved since this was last said, which is said no oftener than looks are spaced."""
+        now_s = self._clock.monotonic_s()
+        if not self._wants_look or now_s - self._asked_look_s < self._timing.look_spacing_s:
+            return False
+        self._wants_look, self._asked_look_s = False, now_s
+        return True
 
     async def run(self, owner: Owner) -> None:
         """Until cancelled. What goes wrong is logged and tried again."""
@@ -101,7 +106,7 @@ class Follower:
         wait_s = _RETRY_S
         try:
             await self.step(owner, prices)
-            wait_s = _TICK_S
+            wait_s = _TICK_S if self._manager.followed else _IDLE_S
         except NotOwner:
             raise
         except Conflict:
@@ -117,7 +122,7 @@ class Follower:
         followed = self._manager.followed
         await prices.want({key.symbol for key in followed})
         self._tell_health(len(followed), prices)
-        if await self._is_paused():
+        if followed and await self._is_paused():
             return
         if followed:
             self._catalog = await self._venue.catalog()

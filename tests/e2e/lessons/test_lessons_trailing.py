@@ -45,9 +45,9 @@ async def end(process: asyncio.subprocess.Process, how: signal.Signals) -> str:
     return err.decode()
 
 
-async def a_bots_position(bench: Bench, venue: str, side: str) -> str:
+async def a_bots_position(bench: Bench, venue: str, side: str, *, hedge: bool = False) -> str:
     """Two ETH at 3000, with the bot's own row of it, under a daemon's configuration with quick trailing."""
-    name = bench.account("main", venue, "protect")
+    name = bench.account("main", venue, "protect", hedge=hedge)
     bench.sync["audit_interval_s"] = "5"
     bench.protection |= {"stop_loss_percent": '"5.0"', "trailing_update_s": "0.1", "trailing_min_move_percent": '"0"'}
     bench.world.set_price("ETHUSDT", "3000")
@@ -92,9 +92,9 @@ async def test_lesson_17_the_trailing_peak_survives_a_restart(bench: Bench, venu
         assert kinds.count(once) == 1
 
 
-@lesson(17, words="a short one, stopped in the middle; what was missed meanwhile is not made up")
+@lesson(17, words="a short leg in hedge mode, stopped in the middle; what was missed meanwhile is not made up")
 async def test_lesson_17_a_short_one_goes_on_after_a_clean_stop(bench: Bench, venue: str) -> None:
-    name = await a_bots_position(bench, venue, "short")
+    name = await a_bots_position(bench, venue, "short", hedge=True)
     process = await bench.start("run")
     try:
         await until(lambda: standing(bench, name) == [D(3150)], "the fixed stop")
