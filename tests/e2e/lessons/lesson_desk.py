@@ -158,9 +158,30 @@ class Desk:
             return self.bench.rows(table)
         connection = await asyncpg.connect(self.bench.store_url)
         try:
-            return [dict(row) for row in await connection.fetch(f"SELECT * FROM monitoring.{table} ORDER BY id")]
+            found = [dict(row) for row in await connection.fetch(f"SELECT * FROM monitoring.{table}")]
+            return sorted(found, key=lambda row: row.get("id", 0))
         finally:
             await connection.close()
+
+    async def execute(self, statement: str) -> None:
+        """What another program does to the book's database."""
+        if self.bench.store_url.startswith("sqlite"):
+            self.bench.execute(statement)
+            return
+        connection = await asyncpg.connect(self.bench.store_url)
+        try:
+            await connection.execute("SET search_path TO monitoring")
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def lease_runs_out(self) -> None:
+        """The lease of a process that renews it no longer is over: the time until then passes."""
+        await self.execute("UPDATE owners SET expires_at_ms = 0")
+
+    async def book(self) -> dict[str, list[dict[str, Any]]]:
+        """Every row of the tables that bots read."""
+        return {table: await self.rows(table) for table in ("positions", "orders", "trades")}
 
     async def active(self) -> list[dict[str, Any]]:
         return [row for row in await self.rows("positions") if row["status"] == "active"]

@@ -258,12 +258,12 @@ async def test_lesson_18_a_close_that_does_not_fill(bench: Bench, venue: str) ->
 
 
 @lesson(23)
-async def test_lesson_23_crash_between_close_and_cleanup(bench: Bench, venue: str) -> None:
-    async with open_desk(bench, venue, "protect") as desk:
+async def test_lesson_23_crash_between_close_and_cleanup(any_bench: Bench, venue: str) -> None:
+    async with open_desk(any_bench, venue, "protect") as desk:
         stop = await _closed_with_a_stop_left(desk)
         method, path = CANCELS[venue]
         hanging = desk.fault(Fault(FaultKind.HANG, path=path, method=method))
-        process = await bench.start("sync", "--json")
+        process = await any_bench.start("sync", "--json")
         await until(lambda: hanging.hits)
         process.kill()
         await process.communicate()
@@ -271,8 +271,8 @@ async def test_lesson_23_crash_between_close_and_cleanup(bench: Bench, venue: st
         assert desk.order_is_open(stop)
         (effect,) = await desk.rows("effects")
         assert (effect["position_id"], effect["state"]) == (closed["id"], "pending")
-        bench.mend()
-        _run_out(bench)
+        any_bench.mend()
+        await desk.lease_runs_out()
 
         report = await desk.sync(0)
 
@@ -285,11 +285,6 @@ async def test_lesson_23_crash_between_close_and_cleanup(bench: Bench, venue: st
         for once in ("PHANTOM_POSITION_CLOSED", "ORPHANED_SL_CLEANED"):
             assert len(await desk.events(once)) == 1
         assert len(await desk.rows("positions")) == 1
-
-
-def _run_out(bench: Bench) -> None:
-    """The lease of a process that no longer renews it is over: the time until then passes."""
-    bench.execute("UPDATE owners SET expires_at_ms = 0")
 
 
 @lesson(26)
@@ -325,25 +320,25 @@ async def test_lesson_26_somebodys_stop_entry(bench: Bench, venue: str, hedge: b
 
 
 @lesson(28)
-async def test_lesson_28_a_stale_owners_write(bench: Bench, venue: str) -> None:
-    async with open_desk(bench, venue) as desk:
+async def test_lesson_28_a_stale_owners_write(any_bench: Bench, venue: str) -> None:
+    async with open_desk(any_bench, venue) as desk:
         await desk.sync(0)
-        bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
+        any_bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
         slow = desk.fault(Fault(FaultKind.SLOW, path=FILLS[venue], when="after", delay_ms=300, count=1))
-        stale = await bench.start("sync", "--json")
+        stale = await any_bench.start("sync", "--json")
         await until(lambda: slow.hits)  # it saw the position and the empty book; its history is on the way
         stale.send_signal(signal.SIGSTOP)
-        _run_out(bench)
+        await desk.lease_runs_out()
         assert len((await desk.sync(0)).added_missing) == 1
-        bench.world.close_position(desk.name, "ETHUSDT", "long")
+        any_bench.world.close_position(desk.name, "ETHUSDT", "long")
         assert len((await desk.sync(0)).closed_phantom) == 1
-        before = bench.book_bytes()
+        before = await desk.book()
 
         stale.send_signal(signal.SIGCONT)
         _, err = await asyncio.wait_for(stale.communicate(), 60)
 
         assert stale.returncode == 0, err.decode()
-        assert bench.book_bytes() == before
+        assert await desk.book() == before
         (request,) = await desk.rows(
             "requests"
         )  # refused, it asked the owner, found none, and began anew under another epoch

@@ -18,20 +18,20 @@ D = Decimal
 
 
 @lesson(4)
-async def test_lesson_04_closed_behind_the_bots_back(bench: Bench, venue: str) -> None:
-    async with open_desk(bench, venue) as desk:
-        bench.world.open_position(desk.name, "ETHUSDT", "short", "2")
-        bench.world.set_price("ETHUSDT", "2900")
-        bench.world.open_position(desk.name, "ETHUSDT", "short", "1")
+async def test_lesson_04_closed_behind_the_bots_back(any_bench: Bench, venue: str) -> None:
+    async with open_desk(any_bench, venue) as desk:
+        any_bench.world.open_position(desk.name, "ETHUSDT", "short", "2")
+        any_bench.world.set_price("ETHUSDT", "2900")
+        any_bench.world.open_position(desk.name, "ETHUSDT", "short", "1")
         (adopted,) = (await desk.sync(0)).added_missing
         await desk.moment()
-        bench.world.fund("ETHUSDT")
+        any_bench.world.fund("ETHUSDT")
         await desk.moment()
-        bench.world.set_liquidity("ETHUSDT", "0.7")  # the close walks through five price levels
-        bench.world.set_price("ETHUSDT", "2876.54")
-        bench.world.close_position(desk.name, "ETHUSDT", "short")
+        any_bench.world.set_liquidity("ETHUSDT", "0.7")  # the close walks through five price levels
+        any_bench.world.set_price("ETHUSDT", "2876.54")
+        any_bench.world.close_position(desk.name, "ETHUSDT", "short")
 
-        report = await bench.sync_report(desk.name, 0)
+        report = await any_bench.sync_report(desk.name, 0)
 
         (life,) = desk.lives("ETHUSDT")
         assert len(life.sold) == 5
@@ -128,12 +128,12 @@ async def test_lesson_05_partial_external_reduction(bench: Bench, venue: str) ->
 
 
 @lesson(6)
-async def test_lesson_06_flipped_between_two_looks(bench: Bench, venue: str) -> None:
-    async with open_desk(bench, venue) as desk:
-        bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
+async def test_lesson_06_flipped_between_two_looks(any_bench: Bench, venue: str) -> None:
+    async with open_desk(any_bench, venue) as desk:
+        any_bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
         (before,) = (await desk.sync(0)).added_missing
-        bench.world.set_price("ETHUSDT", "3033.3")
-        bench.world.place_order(desk.name, OrderRequest("ETHUSDT", Side.SELL, OrderType.MARKET, D(5)))
+        any_bench.world.set_price("ETHUSDT", "3033.3")
+        any_bench.world.place_order(desk.name, OrderRequest("ETHUSDT", Side.SELL, OrderType.MARKET, D(5)))
 
         report = await desk.sync(0)
 

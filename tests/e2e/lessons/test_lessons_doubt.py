@@ -289,8 +289,8 @@ async def test_lesson_22_the_clock_jumps_while_it_runs(bench: Bench, venue: str)
 
 
 @lesson(22, words="a venue whose clock is behind from the start")
-async def test_lesson_22_the_clock_is_behind(tmp_path: Path, venue: str) -> None:
-    async with open_bench(tmp_path, clock_offset_ms=-20_000) as bench, open_desk(bench, venue) as desk:
+async def test_lesson_22_the_clock_is_behind(tmp_path: Path, sqlite_url: str, venue: str) -> None:
+    async with open_bench(tmp_path, sqlite_url, clock_offset_ms=-20_000) as bench, open_desk(bench, venue) as desk:
         bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
         await desk.sync(0)
         bench.world.close_position(desk.name, "ETHUSDT", "long")
