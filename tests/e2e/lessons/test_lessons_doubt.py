@@ -69,6 +69,29 @@ async def test_lesson_01_the_command(bench: Bench, venue: str) -> None:
         assert bench.book_bytes() == before
 
 
+@lesson(1, words="when it lasts, the operator is told, and told when it is over")
+async def test_lesson_01_the_operator_is_told(bench: Bench, venue: str) -> None:
+    bench.sync["audit_interval_s"] = "0.2"  # an outage is told once it lasted three of them and a second
+    async with open_desk(bench, venue) as desk:
+        bench.world.open_position(desk.name, "BTCUSDT", "long", "0.010")
+        await desk.sync(0)
+        desk.fault(FAILURES["html"])
+        await desk.sync(4)
+        assert await desk.events("ACCOUNT_UNOBSERVED") == []
+        await desk.moment(1_700)
+        for _ in range(2):
+            report = await desk.sync(4)
+        (told,) = await desk.events("ACCOUNT_UNOBSERVED")
+        assert (told.severity.value, told.data["problem"]) == ("error", report.error)
+        assert (await desk.status()).error == report.error
+        bench.mend()
+        await desk.sync(0)
+        (over,) = await desk.events("ACCOUNT_OBSERVED_AGAIN")
+        assert over.data["since_ms"] == told.data["since_ms"]
+        assert (await desk.status()).error is None
+        assert [row["status"] for row in await desk.rows("positions")] == ["active"]
+
+
 @lesson(2)
 async def test_lesson_02_empty_once(bench: Bench, venue: str) -> None:
     async with open_desk(bench, venue) as desk:
