@@ -268,6 +268,13 @@ async def open_desk(
         yield Desk(bench, venue, name, program)
 
 
+@asynccontextmanager
+async def reopened(desk: Desk) -> AsyncIterator[Desk]:
+    """The program started again over the same book."""
+    async with open_program(settings_of(desk.bench)) as program:
+        yield Desk(desk.bench, desk.venue, desk.name, program)
+
+
 async def until(holds: Callable[[], Any], seconds: float = 60) -> Any:
     """Waits for a fact; what it then is."""
     async with asyncio.timeout(seconds):
