@@ -2,7 +2,8 @@
 
 `trueup run` is a process of its own with its store in SQLite; every account has three positions, somebody else trades in one of
 them every two seconds, and every five minutes all sockets are cut at once. Counted on the venue's side: the fullest rolling
-minute (Binance, weight) or five seconds (Bybit, requests), and refusals for frequency. `TRUEUP_BUDGET_MINUTES` shortens it.
+minute (Binance, weight) or five seconds (Bybit, requests), and refusals for frequency. The longest time that an account was
+not looked at, once all had been, stands beside the interval that `status` told last. `TRUEUP_BUDGET_MINUTES` shortens it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
 import time
 from contextlib import suppress
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from bench.figures import Figure
@@ -33,6 +37,7 @@ MINUTES = float(os.environ.get("TRUEUP_BUDGET_MINUTES", "30"))
 ACCOUNTS = 20
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _LIMITS = {"binance": 2_400, "bybit": 600}
+_LOOKED = re.compile(r"^(\S+Z) \[info +\] account\.looked +account=(\S+) .*observed=True", re.MULTILINE)
 _TRADE_EVERY_S, _CUT_EVERY_S = 2.0, 300.0
 
 
@@ -51,13 +56,17 @@ async def measure(accounts: int, seconds: float) -> list[Figure]:
         async with VenueServer(world, wires=list(tallies.values()), history_s=900) as server:
             bench = Bench(Path(folder), world, server, f"sqlite:///{folder}/book.db")
             names = _open(bench, accounts)
-            await _daemon(bench, names, seconds)
+            intervals = await _daemon(bench, names, seconds)
+            gaps = _longest_gaps(bench.folder / "run.log", names)
     figures = []
     for venue, tally in tallies.items():
         limit = _LIMITS[venue]
         unit, window = ("weight", "minute") if venue == "binance" else ("requests", "5s")
         figures.append(Figure(f"budget_{venue}_peak_{window}", accounts, tally.peak, unit, "the limit", limit))
         figures.append(Figure(f"budget_{venue}_refused", sum(tally.asked.values()), tally.refused, "answers"))
+        figures.append(
+            Figure(f"budget_{venue}_longest_gap_s", accounts, gaps[venue], "s", "the interval told", intervals[venue])
+        )
     return [*figures, Figure("budget_duration_s", 2 * accounts, seconds, "s")]
 
 
@@ -72,7 +81,8 @@ def _open(bench: Bench, accounts: int) -> list[str]:
     return names
 
 
-async def _daemon(bench: Bench, names: list[str], seconds: float) -> None:
+async def _daemon(bench: Bench, names: list[str], seconds: float) -> dict[str, float]:
+    """Runs it for so long; the interval that `status` told at the end, by venue."""
     log = bench.folder / "run.log"
     bench.write_config()
     with log.open("wb") as written:
@@ -85,6 +95,7 @@ async def _daemon(bench: Bench, names: list[str], seconds: float) -> None:
         )
         try:
             await _live(bench, names, seconds)
+            told = (await bench.run("status", "--json")).json["accounts"]
         finally:
             if process.returncode is None:
                 process.send_signal(signal.SIGINT)
@@ -92,6 +103,23 @@ async def _daemon(bench: Bench, names: list[str], seconds: float) -> None:
     if code not in (0, 130):
         raise RuntimeError(f"trueup run ended with {code}: {log.read_text()[-2_000:]}")
     _check(bench, names)
+    return {
+        short: max(told[name]["effective_interval_s"] for name in names if name.startswith(short)) for short in _LIMITS
+    }
+
+
+def _longest_gaps(log: Path, names: list[str]) -> dict[str, float]:
+    """By venue, between two complete looks at the same account, after every account had its first."""
+    seen: dict[str, list[float]] = {name: [] for name in names}
+    for at, name in _LOOKED.findall(log.read_text()):
+        seen[name].append(datetime.fromisoformat(at).timestamp())
+    start_s = max(times[0] for times in seen.values() if times)
+    found = dict.fromkeys(_LIMITS, 0.0)
+    for name, times in seen.items():
+        venue = next(short for short in _LIMITS if name.startswith(short))
+        late = [at_s for at_s in times if at_s >= start_s]
+        found[venue] = max([found[venue], *(later - earlier for earlier, later in pairwise(late))])
+    return found
 
 
 async def _live(bench: Bench, names: list[str], seconds: float) -> None:

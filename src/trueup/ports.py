@@ -107,9 +107,12 @@ class Budget(Protocol):
         """As the venue's tariff has it; an account's own may be measured."""
         ...
 
-    @property
-    def audit_rate(self) -> float:
-        """Units a second that audits may be planned with; less while others use the same address. Above 0."""
+    def audit_rate(self, beside: float) -> float:
+        """Units a second that audits may be planned with; less while others use the same address. Above 0.
+
+        Args:
+            beside: Units a second that the accounts' other reading takes.
+        """
         ...
 
     @property

@@ -2,10 +2,12 @@
 
 1. All accounts of a budget have the same interval: never shorter than configured, and long enough that the audits of all
    cost no more than the budget's audit rate.
-2. They are spread evenly over it: after its first audit, at once, each has its own place in a common grid.
+2. They are spread over it: the first audits are made at once, the second at evenly spread times, and each account goes on from
+   there at the interval, neither earlier nor later.
 3. What is dropped first when the budget is tight is the extra reading of order lists of accounts without a stream.
-4. What an account's audit costs is what the cheapest of its last few did, histories and repetitions left out; before
-   there is one, what the venue's tariff says.
+4. What an account's audit costs is what the cheapest of its last few did; before there is one, what the venue's tariff says.
+   What is dearer than that, and what looks cost that streams ask for, was other reading: what it took lately is not
+   planned with.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Pace"]
 
 _REMEMBERED = 5
+_LATELY_S = 300.0
+_AT_LEAST_S = 60.0
 _ROUND_UP_TO_S = 0.1
 _ALMOST_THERE = 1e-6
 
@@ -44,7 +48,11 @@ class Pace:
         self.budget = budget
         self._timing = timing
         self._costs = {account: _Costs() for account in self.accounts}
+        self._clock = clock
         self._began_s = clock.monotonic_s()
+        self._placed: set[str] = set()
+        self._beside: deque[tuple[float, int]] = deque()
+        self._beside_sum = 0
         self._told: Silence | None = None
 
     @property
@@ -52,7 +60,7 @@ class Pace:
         """Seconds between two audits of an account, as they are now."""
         if self.budget is None:
             return self._timing.audit_interval_s
-        needed_s = self._round_cost(orders_every=self._timing.orders_every) / self.budget.audit_rate
+        needed_s = self._round_cost(orders_every=self._timing.orders_every) / self._rate(self.budget)
         if needed_s <= self._timing.audit_interval_s:
             return self._timing.audit_interval_s
         return round(math.ceil(needed_s / _ROUND_UP_TO_S - _ALMOST_THERE) * _ROUND_UP_TO_S, 1)
@@ -68,7 +76,7 @@ class Pace:
         cost = self._round_cost(orders_every=self._timing.orders_every)
         a_minute = 60 / budget.window_s
         return (
-            f"{who} costs {cost:.0f} {budget.unit}; audits may use {budget.audit_rate * 60:.0f} of the venue's "
+            f"{who} costs {cost:.0f} {budget.unit}; audits may use {self._rate(budget) * 60:.0f} of the venue's "
             f"{budget.limit * a_minute:.0f} a minute"
         )
 
@@ -77,22 +85,37 @@ class Pace:
         """Whether every audit may read the order lists too, as an account whose stream is down wants it."""
         if self.budget is None:
             return True
-        return self._round_cost(orders_every=1) <= self._timing.audit_interval_s * self.budget.audit_rate
+        return self._round_cost(orders_every=1) <= self._timing.audit_interval_s * self._rate(self.budget)
 
     def next_after(self, account: str, due_s: float) -> float:
         """When the account is audited next (monotonic), at most one interval after `due_s`."""
-        interval_s = self.interval_s
-        if interval_s <= 0:
-            return due_s
-        place = self.accounts.index(account) / len(self.accounts) if account in self.accounts else 0.0
-        first_s = self._began_s + place * interval_s
-        return first_s + (math.floor((due_s - first_s) / interval_s + _ALMOST_THERE) + 1) * interval_s
+        if account in self._placed or account not in self.accounts:
+            return due_s + self.interval_s
+        self._placed.add(account)
+        return due_s + self.interval_s * (self.accounts.index(account) + 1) / len(self.accounts)
 
-    def audited(self, account: str, cost: int, *, orders: bool) -> None:
-        """An audit came back complete and cost so much, in the venue's units."""
+    def looked(self, account: str, cost: int, *, orders: bool, audit: bool) -> None:
+        """A look cost so much, in the venue's units.
+
+        Args:
+            audit: It was due by the clock and came back complete; else a stream asked for it, or it failed.
+        """
         costs = self._costs.get(account)
-        if costs is not None:
-            (costs.full if orders else costs.light).append(cost)
+        if costs is None:
+            return
+        if audit:
+            newest = costs.full if orders else costs.light
+            newest.append(cost)
+            cost -= min(newest)
+        self._beside.append((self._clock.monotonic_s(), cost))
+        self._beside_sum += cost
+
+    def _rate(self, budget: Budget) -> float:
+        """Units a second that audits are planned with."""
+        now_s = self._clock.monotonic_s()
+        while self._beside and self._beside[0][0] <= now_s - _LATELY_S:
+            self._beside_sum -= self._beside.popleft()[1]
+        return budget.audit_rate(self._beside_sum / min(max(now_s - self._began_s, _AT_LEAST_S), _LATELY_S))
 
     def untold_silence(self) -> Silence | None:
         """The venue's newest wish for silence, until one of the accounts behind this way out has told it (`told`)."""

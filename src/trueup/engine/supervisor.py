@@ -148,14 +148,14 @@ class Supervisor:
                     nth = due and audits % self._timing.orders_every == 0
                     orders = nth or (not attention.is_up and pace.affords_orders) or attention.wants_orders()
                     attention.looking(orders=orders)
-                    await self._audit(runner, owner, orders=orders)
+                    await self._audit(runner, owner, orders=orders, due=due)
                     audits += due
                 for request in await self._store.take_requests(owner):
                     await runner.serve(owner, request)
                     await self._manager.reload(runner.account)
                 await attention.wait(min(_TICK_S, max(0.0, next_audit - self._clock.monotonic_s())))
 
-    async def _audit(self, runner: Runner, owner: Owner, *, orders: bool) -> None:
+    async def _audit(self, runner: Runner, owner: Owner, *, orders: bool, due: bool) -> None:
         options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True)
         try:
             with counted() as spent:
@@ -163,8 +163,7 @@ class Supervisor:
         except StoreUnavailable as error:
             _log.error("account.store_unavailable", account=runner.account, problem=str(error))
             return
-        if report.observed:
-            runner.work.pace.audited(runner.account, spent.cost, orders=orders)
+        runner.work.pace.looked(runner.account, spent.cost, orders=orders, audit=due and report.observed)
         self._on_report(report)
         await self._manager.reload(runner.account)
         _log.info("account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)

@@ -56,7 +56,7 @@ SHORT_WAIT_S = 2.0
 """A rest up to this long is slept; a longer one is told to the caller."""
 
 _LEAST_SLEEP_S = 0.001
-_LEAST_AUDIT_SHARE = 0.05
+_LEAST_AUDIT_SHARE = 0.1
 
 _BANNED_UNTIL = re.compile(r"until (\d{13})")
 
@@ -163,11 +163,10 @@ class RequestBudget:
     def audit_cost(self) -> AuditCost:
         return AuditCost(positions=self.tariff.positions, orders=self.tariff.orders)
 
-    @property
-    def audit_rate(self) -> float:
+    def audit_rate(self, beside: float) -> float:
         """See `trueup.ports.Budget`."""
         others = self._window.others(self._clock.monotonic_s())
-        free = min(AUDIT_SHARE * self.limit, ORDINARY_SHARE * self.limit - others)
+        free = min(AUDIT_SHARE * self.limit, ORDINARY_SHARE * self.limit - others - beside * self.window_s)
         return max(free, _LEAST_AUDIT_SHARE * self.limit) / self.window_s
 
     @property

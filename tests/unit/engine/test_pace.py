@@ -18,7 +18,7 @@ from trueup.ports import AuditCost, Silence
 class Fixed:
     """A budget that says what a test wants: by default Binance's 2,400 a minute, half of it for audits."""
 
-    audit_rate: float = 20.0
+    rate: float = 20.0
     unit: str = "weight"
     limit: int = 2_400
     window_s: float = 60.0
@@ -26,6 +26,9 @@ class Fixed:
     audit_cost: AuditCost = AuditCost(positions=5, orders=80)  # noqa: RUF009 - frozen
     rest_s: float = 0.0
     last_silence: Silence | None = None
+
+    def audit_rate(self, beside: float) -> float:
+        return min(self.rate, 28.0 - beside)
 
 
 def pace(count: int, interval_s: float = 30.0, budget: Fixed | None = None, clock: HandClock | None = None) -> Pace:
@@ -54,7 +57,7 @@ def test_1_more_accounts_than_it_allows_are_looked_at_less_often() -> None:
 def test_1_it_follows_what_others_leave_of_the_address() -> None:
     budget = Fixed()
     shared = pace(20, budget=budget)
-    budget.audit_rate = 5.0
+    budget.rate = 5.0
     assert shared.interval_s == 100.0
 
 
@@ -72,7 +75,7 @@ def test_2_audits_are_spread_evenly_and_no_gap_is_longer_than_the_interval(count
             dues.append(following_s)
             due_s = following_s
         assert [round(later - earlier, 3) for earlier, later in pairwise(dues)] == [every_s] * 4
-        seconds.append(dues[1])
+        seconds.append(dues[0])
     seconds.sort()
     gaps = [later - earlier for earlier, later in pairwise(seconds)]
     assert all(gap == pytest.approx(every_s / count, abs=1e-4) for gap in gaps)
@@ -80,7 +83,7 @@ def test_2_audits_are_spread_evenly_and_no_gap_is_longer_than_the_interval(count
 
 def test_2_an_interval_of_zero_is_always_due() -> None:
     free = Pace(["a"], None, Timing(audit_interval_s=0), HandClock())
-    assert free.next_after("a", 5.0) == 5.0
+    assert free.next_after("a", 5.0) == free.next_after("a", 5.0) == 5.0
 
 
 def test_3_order_lists_at_every_audit_are_dropped_before_the_interval_grows() -> None:
@@ -92,16 +95,27 @@ def test_3_order_lists_at_every_audit_are_dropped_before_the_interval_grows() ->
 
 def test_4_the_cheapest_of_the_last_audits_is_what_one_costs() -> None:
     measured = pace(1, 0.5)
-    for cost in (300, 90, 85):
-        measured.audited("account-0", cost, orders=True)
-    for cost in (45, 7, 200):
-        measured.audited("account-0", cost, orders=False)
+    for cost in (100, 90, 85):
+        measured.looked("account-0", cost, orders=True, audit=True)
+    for cost in (45, 7, 20):
+        measured.looked("account-0", cost, orders=False, audit=True)
     assert measured.interval_s == 1.4  # (7 + (85 - 7) / 4) / 20 = 1.325
     for _ in range(5):
-        measured.audited("account-0", 27, orders=False)
+        measured.looked("account-0", 27, orders=False, audit=True)
     assert measured.interval_s == 2.1  # (27 + (85 - 27) / 4) / 20 = 2.075
-    measured.audited("somebody else", 1, orders=False)
+    measured.looked("somebody else", 1, orders=False, audit=True)
     assert measured.interval_s == 2.1
+
+
+def test_4_what_other_reading_took_lately_is_not_planned_with() -> None:
+    clock = HandClock()
+    busy = pace(20, clock=clock)
+    clock.at_ms += 600_000
+    for number in range(300):  # twenty units a second for five minutes: looks that streams ask for, and histories
+        busy.looked(f"account-{number % 20}", 20, orders=False, audit=False)
+    assert busy.interval_s == 62.5  # 500 of the 8 a second that are left of 28
+    clock.at_ms += 301_000
+    assert busy.interval_s == 30.0
 
 
 async def test_a_stop_of_all_requests_is_told_once_for_all_accounts() -> None:
