@@ -58,7 +58,8 @@ class _Services:
 
     async def run(self, *, on_ready: Say) -> None:
         async with self._program(None) as program, telemetry(program) as url:
-            seconds = max(runner.work.pace.interval_s for runner in program.runners.values())
+            paces = (runner.work.pace.interval_s for runner in program.runners.values())
+            seconds = max(paces, default=program.timing.audit_interval_s)
             names = ", ".join(program.runners)
             where = f", {url}/metrics and /health" if url is not None else ""
             on_ready(f"running {names}: an audit every {seconds:g} s{where}; stop with ctrl-c, look with trueup status")
