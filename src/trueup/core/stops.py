@@ -1,7 +1,8 @@
 """Where the stop of a lifecycle should be: the book's own, a trailing one, or the policy's, on the venue's tick.
 
 1. The trigger is rounded towards the entry (a long's up, a short's down): the loss is never larger than asked for.
-2. Of a trailing trigger and the book's own stop (else the policy's) the tighter counts: following never loosens a stop.
+2. Of a trailing trigger and the book's own stop (else the policy's) the tighter counts: following never loosens a stop. One
+   that the price has passed before it was placed is put as near to the price as the venue takes it.
 3. A trigger beyond the liquidation price would never fire. The stop is then put a tenth of the way from there to the entry.
 4. Where neither a stop nor an entry price is known nothing is wanted: it is told, never guessed.
 """
@@ -13,6 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
+from trueup.core.trailing import Trail, acceptable
 from trueup.model.instruments import Instrument
 from trueup.model.observations import PositionReport
 from trueup.model.orders import Side
@@ -163,8 +165,9 @@ def wanted_stop(
     asked, source = row.stop_loss, StopSource.BOOK
     if asked is None and entry is not None:
         asked, source = at_percent(side, entry, policy.percent), StopSource.PERCENT
-    if trailing_trigger is not None and (asked is None or is_tighter(side, trailing_trigger, asked)):
-        asked, source = trailing_trigger, StopSource.TRAILING
+    trailed = _reachable(side, trailing_trigger, entry, report, instrument)
+    if trailed is not None and (asked is None or is_tighter(side, trailed, asked)):
+        asked, source = trailed, StopSource.TRAILING
     if asked is None or asked <= 0:
         return None
     tick = instrument.price_tick if instrument is not None else None
@@ -193,6 +196,21 @@ def other_try(refusal: StopRefusal, sent: StopOrder, wanted: WantedStop) -> Stop
     if refusal in (StopRefusal.TOO_SMALL, StopRefusal.TOO_LARGE) and sent.quantity == wanted.quantity:
         return msgspec.structs.replace(sent, quantity=None)
     return None
+
+
+def _reachable(
+    side: Side,
+    trigger: Decimal | None,
+    entry: Decimal | None,
+    report: PositionReport,
+    instrument: Instrument | None,
+) -> Decimal | None:
+    """The trailing trigger, or the nearest one that the venue takes where the price is past it before it was placed."""
+    mark = report.mark_price
+    if trigger is None or entry is None or mark is None:
+        return trigger
+    tick = instrument.price_tick if instrument is not None else None
+    return acceptable(trigger, mark, Trail(side=side, entry_price=entry, price_tick=tick))
 
 
 def _inside_liquidation(

@@ -24,6 +24,7 @@ __all__ = [
     "Trail",
     "TrailingPolicy",
     "TrailingStep",
+    "acceptable",
     "advance",
     "callback_at",
     "profit_percent",
@@ -85,7 +86,7 @@ def advance(state: TrailingState, price: Decimal, at_ms: int, trail: Trail, poli
         phase = TrailingPhase.ACTIVE
     trigger, moved_at = state.trigger_price, state.moved_at_ms
     level = _level(peak, profit, follows=phase is TrailingPhase.ACTIVE, trail=trail, policy=policy)
-    wanted = _acceptable(level, price, trail) if level is not None else None
+    wanted = acceptable(level, price, trail) if level is not None else None
     if wanted is not None and _may_move(state, wanted, at_ms, trail, policy):
         trigger, moved_at = wanted, at_ms
     if trigger is not None and not _is_beyond(price, trigger, trail.side):
@@ -116,7 +117,7 @@ def _level(peak: Decimal, profit: Decimal, *, follows: bool, trail: Trail, polic
     return max(levels) if trail.side is Side.LONG else min(levels)
 
 
-def _acceptable(level: Decimal, price: Decimal, trail: Trail) -> Decimal | None:
+def acceptable(level: Decimal, price: Decimal, trail: Trail) -> Decimal | None:
     """The level on the tick, towards the market, and at least one tick on the waiting side of the price; None: there is none."""
     side, tick = trail.side, trail.price_tick
     if tick is None:
@@ -134,8 +135,10 @@ def _may_move(state: TrailingState, wanted: Decimal, at_ms: int, trail: Trail, p
         return True
     if not _is_beyond(wanted, current, trail.side):
         return False
-    far = abs(wanted - current) * _HUNDRED >= policy.min_move_percent * current
-    return far and (state.moved_at_ms is None or at_ms - state.moved_at_ms >= policy.min_interval_ms)
+    if abs(wanted - current) * _HUNDRED < policy.min_move_percent * current:
+        return False
+    waited_ms = at_ms - state.moved_at_ms if state.moved_at_ms is not None else policy.min_interval_ms
+    return waited_ms < 0 or waited_ms >= policy.min_interval_ms  # a clock that was set back holds nothing up
 
 
 def _better(one: Decimal, other: Decimal, side: Side) -> Decimal:

@@ -250,3 +250,11 @@ def test_the_highest_reached_step_holds() -> None:
     policy = TrailingPolicy(activation_percent=Decimal(1), callback_percent=Decimal("0.5"), steps=steps)
     found = [callback_at(Decimal(profit), policy) for profit in (1, 2, 3, 4, 9)]
     assert found == [Decimal("0.5"), Decimal("0.3"), Decimal("0.3"), Decimal("0.2"), Decimal("0.2")]
+
+
+def test_a_clock_that_was_set_back_holds_no_move_up() -> None:
+    trail = Trail(side=Side.LONG, entry_price=Decimal(100), price_tick=TICK)
+    policy = TrailingPolicy(activation_percent=Decimal(0), callback_percent=Decimal(1), min_interval_ms=5_000)
+    first = advance(TrailingState(), Decimal(110), 1_000_000, trail, policy)
+    later = advance(first, Decimal(120), 10_000, trail, policy)
+    assert (first.trigger_price, later.trigger_price) == (Decimal("108.9"), Decimal("118.8"))

@@ -45,6 +45,24 @@ def test_the_tighter_of_trailing_and_book_counts(
     assert (wanted.trigger_price, wanted.source) == (Decimal(expected), source)
 
 
+@pytest.mark.parametrize(
+    ("side", "trailing", "expected", "source"),
+    [
+        (Side.LONG, "101", "99.9", StopSource.TRAILING),
+        (Side.LONG, "100", "99.9", StopSource.TRAILING),
+        (Side.SHORT, "99", "100.1", StopSource.TRAILING),
+        (Side.SHORT, "104", "104", StopSource.TRAILING),
+        (Side.LONG, "90", "95.0", StopSource.PERCENT),
+    ],
+)
+def test_a_trailing_trigger_that_the_price_has_passed_is_put_as_near_as_the_venue_takes_it(
+    side: Side, trailing: str, expected: str, source: StopSource
+) -> None:
+    wanted = wanted_stop(row(side), report(side), POLICY, instrument(), Decimal(trailing))
+    assert wanted is not None
+    assert (wanted.trigger_price, wanted.policy_price, wanted.source) == (Decimal(expected), Decimal(expected), source)
+
+
 @pytest.mark.parametrize(("side", "liquidation", "expected"), [(Side.LONG, "98", "98.2"), (Side.SHORT, "102", "101.8")])
 def test_a_stop_beyond_the_liquidation_price_is_moved_inside(side: Side, liquidation: str, expected: str) -> None:
     seen = report(side, liquidation=liquidation)
