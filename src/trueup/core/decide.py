@@ -120,7 +120,7 @@ def _own(case: Case, row: Position, past: Trace) -> Segment | NeedsHistory | str
     """The row's own lifecycle, what must be read first, (text) why the fills cannot be what happened, or None: none is its."""
     if past.problem is not None:
         return past.problem
-    own = own_segment(row, past, case.policy.new_row_grace_ms)
+    own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
     if own is None or fits(row, own, past):
         return own
     if row.verified_as_of_ms is None and past.starts_with != 0 and _reaches_further(case):

@@ -74,9 +74,19 @@ def shown_at(row: Position) -> tuple[int, int]:
     return (at, at) if changed is None else (min(changed, at), max(changed + SETTLES_MS, at))
 
 
-def own_segment(row: Position, trace: Trace, slack_ms: int) -> Segment | None:
-    """The segment that is the row's lifecycle, None if the fills show none that can be."""
+def own_segment(
+    row: Position, trace: Trace, slack_ms: int, ended: tuple[tuple[int, str | None], ...] = ()
+) -> Segment | None:
+    """The segment that is the row's lifecycle, None if the fills show none that can be.
+
+    Args:
+        slack_ms: How far the row's clock may be from the venue's.
+        ended: When and by which order lifecycles of the key ended that other rows record: a row that was never seen open is
+            none of these.
+    """
     candidates = [segment for segment in trace.segments if segment.side is row.side]
+    if row.verified_as_of_ms is None:
+        candidates = [segment for segment in candidates if _end_of(segment) not in ended]
     if row.opening_order_id is not None:
         opened = [s for s in candidates if any(part.fill.order_id == row.opening_order_id for part in s.openings)]
         if opened:
@@ -84,6 +94,11 @@ def own_segment(row: Position, trace: Trace, slack_ms: int) -> Segment | None:
     if row.verified_as_of_ms is not None:
         return _seen_in(row, candidates, slack_ms)
     return _begun_with(row, candidates, slack_ms)
+
+
+def _end_of(segment: Segment) -> tuple[int | None, str | None]:
+    """When and by which order it ended."""
+    return segment.closed_at_ms, segment.closings[-1].fill.order_id if segment.closings else None
 
 
 def _seen_in(row: Position, candidates: list[Segment], slack_ms: int) -> Segment | None:

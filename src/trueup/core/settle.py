@@ -293,7 +293,11 @@ class _Settler:
         for lifecycle in verdict.successors:
             if lifecycle.close is not None:
                 identity = _identity(case, lifecycle)
-                if self._in.applies and adoption.what == "adopt" and identity not in self._lifecycles:
+                close = lifecycle.close
+                ended = (case.key.symbol, lifecycle.side, close.closed_at_ms, close.closing_order_id)
+                if identity in self._lifecycles or ended in self._in.ended:
+                    continue
+                if self._in.applies and adoption.what == "adopt":
                     self._lifecycles.add(identity)
                     why = "opened and closed between two looks"
                     self._insert(case, lifecycle, None, unverified=False, why=why, decided=verdict)

@@ -6,10 +6,14 @@ from decimal import Decimal
 
 from trueup.model.changes import RecordedOrder
 from trueup.model.holds import Hold, Mark
+from trueup.model.orders import Side
 from trueup.model.positions import AccountMode
 from trueup.model.values import Value
 
-__all__ = ["Situation"]
+__all__ = ["Ended", "Situation"]
+
+Ended = tuple[str, Side, int, str | None]
+"""Symbol, side, when (venue time, milliseconds) and by which order a lifecycle ended."""
 
 
 class Situation(Value, frozen=True, kw_only=True):
@@ -20,6 +24,7 @@ class Situation(Value, frozen=True, kw_only=True):
         active_count: Active rows of the account before this look, unreadable ones included.
         recent_absences: Closes on absence within the window before this look.
         recorded: Open recorded orders of the account's lifecycles.
+        ended: Lifecycles that the book has recorded as ended already: symbol, side, closing time and closing order.
         marks: Every mark of the account: those of keys that neither side has any more are cleared.
         now_ms: Our clock.
     """
@@ -34,4 +39,5 @@ class Situation(Value, frozen=True, kw_only=True):
     mass_close_fraction: Decimal
     holds: tuple[Hold, ...] = ()
     recorded: tuple[RecordedOrder, ...] = ()
+    ended: frozenset[Ended] = frozenset()
     marks: tuple[Mark, ...] = ()

@@ -17,9 +17,9 @@ import msgspec
 import structlog
 
 from trueup.core import narrate, review
-from trueup.core.cases import Case, KnownOrder, LookAgain, Verified
+from trueup.core.cases import Case, Close, KnownOrder, LookAgain, Verdict, Verified
 from trueup.core.settle import Settlement, settle
-from trueup.core.situation import Situation
+from trueup.core.situation import Ended, Situation
 from trueup.engine.histories import Histories
 from trueup.engine.telling import Teller
 from trueup.engine.view import Scope, Union, unite
@@ -199,6 +199,7 @@ class AccountReconciler:
             mass_close_fraction=self.plan.mass_close_fraction,
             holds=tuple(known.holds),
             recorded=tuple(known.recorded),
+            ended=await self._ended(decided),
         )
         settlement = settle(decided, situation)
         look = Look(
@@ -234,6 +235,19 @@ class AccountReconciler:
             return 0
         since = self._clock.now_ms() - self.plan.mass_close_window_ms
         return await self._store.count_events(EventType.CLOSED_ON_ABSENCE, account=self.plan.name, since_ms=since)
+
+    async def _ended(self, decided: list[tuple[Case, Verdict]]) -> frozenset[Ended]:
+        """What the book has as ended, read where a verdict would record lifecycles that ended since its row's.
+
+        They may have a row already: one side of a symbol is decided later than the other when its row is young.
+        """
+        since = [verdict for _, verdict in decided if isinstance(verdict, Close) and verdict.successors]
+        if not since:
+            return frozenset()
+        rows = await self._store.positions(status="closed", account=self.plan.name)
+        return frozenset(
+            (row.symbol, row.side, row.close.closed_at_ms, row.close.closing_order_id) for row in rows if row.close
+        )
 
     def _is_blocked(self, key: PositionKey, union: Union) -> bool:
         return key not in union.rows and key.symbol in union.blocked
@@ -272,7 +286,7 @@ class AccountReconciler:
 
     async def _with_trades(self, cases: list[Case]) -> list[Case]:
         """Rows that the view lacks are held against the fills that the store recorded for them."""
-        return [await self._with_record(case, case.row) if case.row and case.report is None else case for case in cases]
+        return [await self._with_record(case, case.row) if case.row and _asks_record(case) else case for case in cases]
 
     async def _with_record(self, case: Case, row: Position) -> Case:
         trades = await self._store.trades_of(row.position_id)
@@ -281,6 +295,14 @@ class AccountReconciler:
             case,
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
             known_orders=_known_orders(row, recorded),
+            ended=await self._ended_before(row) if row.verified_as_of_ms is None else (),
+        )
+
+    async def _ended_before(self, row: Position) -> tuple[tuple[int, str | None], ...]:
+        """A bot may write its row after the lifecycle was adopted and has ended: that one is not recorded again."""
+        rows = await self._store.positions(status="closed", account=self.plan.name)
+        return tuple(
+            (one.close.closed_at_ms, one.close.closing_order_id) for one in rows if one.key == row.key and one.close
         )
 
     def _review(self, look: Look, orders: OrdersSnapshot, known: _Known, situation: Situation) -> None:
@@ -347,6 +369,11 @@ class AccountReconciler:
             look.held.append(
                 HeldReport(hold_id=hold_id or 0, kind=group.kind, positions=group.positions, summary=group.summary)
             )
+
+
+def _asks_record(case: Case) -> bool:
+    """Whether what the store recorded has a say: the view lacks the row, or it was never seen open."""
+    return case.report is None or (case.row is not None and case.row.verified_as_of_ms is None)
 
 
 def _is_absence(verdict: object) -> bool:

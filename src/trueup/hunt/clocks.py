@@ -35,7 +35,7 @@ class MachineClock:
         return START_MS + self.offset_ms + (true_us + true_us * self._drift_ppm // 1_000_000) // 1000
 
     def monotonic_s(self) -> float:
-        return self._loop.time()
+        return self._loop.time() * (1 + self._drift_ppm / 1_000_000)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))

@@ -339,12 +339,12 @@ class Judge:
                     yield Problem("close-recorded", text)
 
     def _was_seen(self, life: Lifecycle) -> bool:
-        """Whether a row was made while it was open, and no other lifecycle of the key was."""
+        """Whether a row was found true to it while it was open."""
         side = "long" if life.side.sign > 0 else "short"
         end_ms = life.closed_ms or 0
         return any(
             (row.account, row.symbol, row.side.value) == (life.account, life.symbol, side)
-            and life.opened_ms < self._inserted_ms.get(row.position_id, 0) < end_ms
+            and life.opened_ms < (row.verified_as_of_ms or 0) < end_ms
             for row in self._rows.positions.values()
         )
 

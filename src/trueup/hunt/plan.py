@@ -18,6 +18,7 @@ FAULT_KINDS = ("net", "http", "lies", "streams", "clocks", "store", "crash", "pa
 
 MINUTE_S = 60.0
 _SHARE_ON = 0.5
+_BANS_UNTIL_S = 300.0
 _KINDS_OF_HTTP = ("http_error", "rate_limit", "maintenance", "html", "truncated", "banned")
 _POSITIONS = {"binance": "/fapi/*/positionRisk", "bybit": "/v5/position/list"}
 
@@ -108,7 +109,7 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
     drawn = tuple(kind for kind in FAULT_KINDS if chance.random() < _SHARE_ON)
     accounts = ("alpha", "beta")
     long = active_s > 3600
-    audit = chance.choice((5, 10, 20, 30)) if not long else chance.choice((30, 60))
+    audit = chance.choice((8, 15, 20, 30, 30)) if not long else chance.choice((30, 60))
     settings = {
         "sync": {
             "audit_interval_s": audit,
@@ -187,6 +188,8 @@ def _net(own: random.Random, at: float, lasting: float) -> Happening:
 def _http(own: random.Random, at: float, lasting: float) -> Happening:
     kind = own.choice(_KINDS_OF_HTTP)
     data = {**_scope(own), "probability": own.choice(("0.2", "1"))}
+    if kind == "banned" and at > _BANS_UNTIL_S:
+        kind = "rate_limit"  # a ban lasts ten minutes: what it delays is to be over in the end
     if kind in ("rate_limit", "banned"):
         data["retry_after_s"] = own.choice((1, 5, 30))
     return Happening("http", kind, at, min(lasting, 20.0), data)
@@ -239,7 +242,7 @@ def _streams(own: random.Random, at: float, lasting: float) -> Happening:
 
 def _clocks(own: random.Random, at: float, lasting: float) -> Happening:
     if own.random() < 0.4:
-        return Happening("clocks", "venue_skew", at, lasting, {"offset_ms": own.choice((-4_000, -900, 700, 6_000))})
+        return Happening("clocks", "venue_skew", at, lasting, {"offset_ms": own.choice((200, 700, 6_000))})
     who = own.choice(("host0", "host1"))
     return Happening("clocks", "step", at, 0.0, {"clock": who, "by_ms": own.choice((-2_500, -400, 500, 3_000))})
 

@@ -47,7 +47,7 @@ __all__ = ["Result", "Simulation", "run"]
 VENUES = {"alpha": "binance", "beta": "bybit"}
 _CLIENT_NAMES = {"binance": "binanceusdm", "bybit": "bybit"}
 _CHECK_EVERY_S = 5.0
-_PATIENCE_S = 1_500.0
+_PATIENCE_S = 900.0
 _RETRY_START_S = 1.0
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "StoreFaults", "store_of"]
 
 _HANG_S = 15.0
+_SHARE_TIMED = 0.2
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Connection:
         self._host.check()
         self.calls += 1
         faults, chance = self.faults, self._chance
-        await asyncio.sleep((chance.random() + faults.slow_ms) / 1000)
+        await self._way()
         self._host.check()
         if faults.hangs and chance.random() < faults.hangs:
             await asyncio.sleep(_HANG_S)
@@ -98,11 +99,17 @@ class Connection:
             self.after_commit(args[0], args[1], result)
             self._host.check()
         lost = faults.answer_lost and chance.random() < faults.answer_lost
-        await asyncio.sleep((chance.random() + faults.slow_ms) / 1000)
+        await self._way()
         self._host.check()
         if lost:
             raise StoreUnavailable(f"{name}: the connection was lost before the answer came", maybe_committed=True)
         return result
+
+    async def _way(self) -> None:
+        """Often too short to count, sometimes milliseconds: others get between in either case."""
+        slow_ms = self.faults.slow_ms
+        timed = slow_ms or self._chance.random() < _SHARE_TIMED
+        await asyncio.sleep((self._chance.random() * 4 + slow_ms) / 1000 if timed else 0)
 
 
 def store_of(connection: Connection) -> Store:

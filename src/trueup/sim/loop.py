@@ -112,24 +112,34 @@ class SimTask(asyncio.Task[T]):
         return self is other
 
 
-class _Handle(asyncio.Handle):
-    """One thing to run, and whose it is."""
+class _Handle:
+    """One thing to run, and whose it is; what asyncio asks of a handle and of a timer handle."""
 
-    __slots__ = ("host", "number", "when_us")
+    __slots__ = ("args", "callback", "context", "host", "number", "stopped", "when_us")
 
     def __init__(
         self,
         callback: Callable[..., object],
         args: tuple[Any, ...],
-        loop: SimLoop,
         context: contextvars.Context | None,
         number: int,
         when_us: int,
     ) -> None:
-        super().__init__(callback, args, loop, context)
+        if context is None:
+            context = contextvars.copy_context()
+        self.callback = callback
+        self.args = args
+        self.context = context
         self.number = number
         self.when_us = when_us
-        self.host: Host | None = _HOST.get() if context is None else context.get(_HOST)
+        self.stopped = False
+        self.host: Host | None = context.get(_HOST)
+
+    def cancel(self) -> None:
+        self.stopped = True
+
+    def cancelled(self) -> bool:
+        return self.stopped
 
     def when(self) -> float:
         return self.when_us / _MICRO
@@ -192,8 +202,8 @@ class SimLoop(asyncio.AbstractEventLoop):
     # scheduling
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        handle = _Handle(callback, args, self, context, self.next_number(), self._now_us)
+    ) -> Any:
+        handle = _Handle(callback, args, context, self.next_number(), self._now_us)
         self._ready.append(handle)
         return handle
 
@@ -214,7 +224,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         args: tuple[Any, ...],
         context: contextvars.Context | None,
     ) -> _Handle:
-        handle = _Handle(callback, args, self, context, self.next_number(), when_us)
+        handle = _Handle(callback, args, context, self.next_number(), when_us)
         heapq.heappush(self._timers, (when_us, handle.number, handle))
         return handle
 
@@ -282,7 +292,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                     task.cancel()
                 while self._ready:
                     handle = self._ready.pop(0)
-                    if handle._cancelled:
+                    if handle.stopped:
                         continue
                     if handle.host is host:
                         self._run(handle)
@@ -347,7 +357,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                 handle = ready[place]
                 ready[place] = ready[-1]
                 ready.pop()
-            if handle._cancelled:
+            if handle.stopped:
                 continue
             host = handle.host
             if host is not None:
@@ -367,14 +377,18 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _run(self, handle: _Handle) -> None:
         try:
-            handle._run()
+            handle.context.run(handle.callback, *handle.args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
         except HostKilled:
             return
+        except BaseException as error:
+            self.problems.append({"message": f"{handle.callback!r} failed", "exception": error})
 
     def _advance(self) -> None:
         """To the earliest timer; all of that instant can run then."""
         timers = self._timers
-        while timers and timers[0][2]._cancelled:
+        while timers and timers[0][2].stopped:
             heapq.heappop(timers)
         if not timers:
             raise Deadlock(f"nothing can run and no timer is set; waiting: {self._who()}")
@@ -382,7 +396,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._now_us = max(self._now_us, when_us)
         while timers and timers[0][0] <= when_us:
             handle = heapq.heappop(timers)[2]
-            if not handle._cancelled:
+            if not handle.stopped:
                 self._ready.append(handle)
 
     def _who(self) -> str:

@@ -515,6 +515,15 @@ def test_a_row_written_after_its_short_life_is_closed_by_its_fills_once_it_is_no
     assert decide_close(row(opened=T0), fills).details.realized_pnl == D(5)
 
 
+def test_a_row_written_after_its_lifecycle_was_adopted_and_ended_does_not_record_it_again() -> None:
+    """Found by the simulation: the profit of one lifecycle stood in two rows."""
+    fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0"), fill(SELL, "5", "101", T0 - 1000, pnl="5", order="x")]
+    late = case(row(opened=T0), None, history(fills))
+    recorded = msgspec.structs.replace(late, ended=((T0 - 1000, "x"),))
+    assert closed(decide_key(late)).details.closing_order_id == "x"
+    assert isinstance(decide_key(recorded), Suspect)
+
+
 def test_a_row_is_not_closed_by_a_lifecycle_that_began_long_before_it_and_ended_before_it() -> None:
     fills = [fill(BUY, "5", "100", T0 - 2 * HOUR), fill(SELL, "5", "101", T0 - 1000)]
     assert isinstance(decide_key(case(row(opened=T0), None, history(fills))), Suspect)

@@ -251,6 +251,17 @@ def test_a_lifecycle_between_two_looks_is_inserted_as_it_ended() -> None:  # les
     assert parts == [D(5), D(3)]
 
 
+def test_a_lifecycle_between_two_looks_that_has_its_row_already_is_not_inserted_again() -> None:
+    """Found by the simulation: the short was adopted and ended while the bot's young long row still waited."""
+    verdict = _flip_and_back()
+    (new,) = settled(verdict).opens
+    assert new.close is not None
+    known = frozenset({(new.key.symbol, new.key.side, new.close.closed_at_ms, new.close.closing_order_id)})
+    result = settled(verdict, where=situation(ended=known))
+    assert [close.position_id for close in result.closes] == [7]
+    assert result.opens == []
+
+
 def test_a_lifecycle_that_is_another_rows_own_is_not_inserted_a_second_time() -> None:
     """One way: the book has both sides, the flip closed the long, the short is over as well."""
     fills = [

@@ -132,6 +132,31 @@ async def test_the_best_of_three_readings_counts() -> None:
     assert time.latest_ms() > clock.at_ms + 5_000
 
 
+class SteppedClock(HandClock):
+    """Its wall clock can be set; its steady one goes on."""
+
+    step_ms = 0
+
+    def now_ms(self) -> int:
+        return self.at_ms + self.step_ms
+
+
+@pytest.mark.parametrize("step_ms", [3_000, -2_500])
+async def test_a_step_of_our_wall_clock_moves_no_view(step_ms: int) -> None:
+    """Found by the simulation: a view 3 s ahead of the venue took a reopening for the same position."""
+    clock = SteppedClock()
+
+    async def ask() -> int:
+        return clock.at_ms + 700
+
+    time = VenueTime(clock)
+    await time.measure(ask)
+    clock.step_ms = step_ms
+    clock.at_ms += 100_000
+    true_ms = clock.at_ms + 700
+    assert true_ms - 30 < time.began_ms() < true_ms < time.latest_ms() < true_ms + 1_030
+
+
 async def test_a_good_reading_is_enough() -> None:
     clock = HandClock()
     asked = 0
