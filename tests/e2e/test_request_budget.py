@@ -99,6 +99,7 @@ def stream_is(bench: Bench, words: str) -> bool:
     return any(json.loads(row["state"])["streams"] == words for row in bench.rows("account_state"))
 
 
+@pytest.mark.slow
 @BOTH
 async def test_requests_of_an_audit_in_sync_do_not_grow_with_the_positions(tmp_path: Path, venue: str) -> None:
     async with served(tmp_path, venue, limited=False, coins=MANY) as (bench, tally):
@@ -124,6 +125,7 @@ async def test_requests_of_an_audit_in_sync_do_not_grow_with_the_positions(tmp_p
     assert sum(few.values()) <= 20
 
 
+@pytest.mark.slow
 @BOTH
 async def test_a_socket_that_flaps_keeps_the_budget_and_closes_nothing_falsely(tmp_path: Path, venue: str) -> None:
     async with served(tmp_path, venue) as (bench, tally):

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -178,7 +179,7 @@ class AccountWork:
             look = await self._look(owner, options)
             total.take(look)
             record = not options.dry_run
-            with protective():
+            with protective() if self.plan.mode is AccountMode.PROTECT else nullcontext():
                 total.kept = await self._keeper.wish(owner, look, record=record)
             covered: set[PositionKey] = set()
             look_again = False
