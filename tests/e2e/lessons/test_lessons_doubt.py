@@ -23,7 +23,11 @@ FAILURES = {
     "rate limit": Fault(FaultKind.RATE_LIMIT, path="*position*", retry_after_s=1),
     "html": Fault(FaultKind.HTML, path="*position*"),
     "half a json": Fault(FaultKind.TRUNCATED, path="*position*"),
+    "cut connection": Fault(FaultKind.DISCONNECT, path="*position*"),
+    "no size": Fault(FaultKind.DROP_FIELD, path="/fapi/v3/positionRisk", field="positionAmt"),
+    "order list": Fault(FaultKind.HTTP_ERROR, path="*rder*", method="GET", status=503, body="no"),
 }
+ON_BYBIT = {"no size": Fault(FaultKind.DROP_FIELD, path="/v5/position/list", field="size")}
 
 
 @lesson(1)
@@ -37,7 +41,7 @@ async def test_lesson_01_positions_call_fails(bench: Bench, venue: str, failure:
         before = bench.book_bytes()
         assert len(before["positions"]) == 2
         bench.world.close_position(desk.name, "ETHUSDT", "short")
-        failing = desk.fault(FAILURES[failure])
+        failing = desk.fault(ON_BYBIT.get(failure, FAILURES[failure]) if venue == "bybit" else FAILURES[failure])
 
         report = await desk.sync(4)
 
@@ -55,6 +59,22 @@ async def test_lesson_01_positions_call_fails(bench: Bench, venue: str, failure:
         await desk.check_closed(closed, life, "external")
         assert not desk.order_is_open(stop)
         assert [position.symbol for position in after.verified] == ["BTC/USDT:USDT"]
+
+
+@lesson(1, words="one settle coin alone", only="bybit", why="Binance answers for all of them at once")
+async def test_lesson_01_one_settle_coin_fails(bench: Bench, venue: str) -> None:
+    async with open_desk(bench, venue) as desk:
+        bench.world.open_position(desk.name, "ETHUSDT", "long", "2")
+        await desk.sync(0)
+        before = bench.book_bytes()
+        bench.world.close_position(desk.name, "ETHUSDT", "long")
+        query = {"settleCoin": "USDC"}
+        desk.fault(Fault(FaultKind.HTTP_ERROR, path=POSITIONS[venue], query=query, status=503, body="no"))
+        report = await desk.sync(4)
+        assert (report.closed_phantom, report.error is not None) == ((), True)
+        assert bench.book_bytes() == before
+        bench.mend()
+        assert len((await desk.sync(0)).closed_phantom) == 1
 
 
 @lesson(1, words="the command says so, and its exit code")
