@@ -11,7 +11,7 @@ from trueup.model.effects import EffectKind, EffectState
 from trueup.model.events import EventType
 from trueup.model.holds import HoldState
 from trueup.model.positions import Position
-from trueup.model.reports import AccountStatus
+from trueup.model.reports import AccountStatus, ProtectionNumbers
 from trueup.model.values import from_json
 from trueup.ports import Store
 
@@ -58,6 +58,7 @@ async def _status(
         pending_effects=len(effects),
         failed_cleanups=sum(1 for e in effects if e.last_error is not None and e.kind is not EffectKind.NOTIFY),
         cleanup_failures_total=await store.count_events(EventType.CLEANUP_FAILED, account=account.name, since_ms=0),
+        protection=last.protection if last is not None else ProtectionNumbers(),
         drift=last.drift if last is not None else (),
     )
 

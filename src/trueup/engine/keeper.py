@@ -53,6 +53,7 @@ class Kept:
         wanted: What would be placed.
         unprotected: Positions that should have live stops for their whole quantity and have not.
         uncovered: The same, also of those that need none.
+        unprotected_s: Of `unprotected`: how long each has been seen so.
         covered_s: How long each position that is covered now had been seen without cover.
     """
 
@@ -62,6 +63,7 @@ class Kept:
     unprotected: list[Position] = field(default_factory=list)
     uncovered: list[PositionKey] = field(default_factory=list)
     overdue: bool = False
+    unprotected_s: dict[PositionKey, float] = field(default_factory=dict)
     covered_s: dict[PositionKey, float] = field(default_factory=dict)
 
 
@@ -186,6 +188,7 @@ class Keeper:
                 continue
             kept.unprotected.append(row)
             mark, tells = self._seen(look, kept, key, mark)
+            kept.unprotected_s[key] = round(max(0, venue_now - mark.first_at_ms) / 1000, 3)
             marks.append(mark)
             self._unwritten[key] = mark
             if tells:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.core.stops import at_distance, at_percent
 from trueup.engine.cache import PositionCache, exposure_of, key_of
 from trueup.engine.runner import Act, Runner
 from trueup.engine.trailing import SmartTrailingStopManager
@@ -130,16 +131,59 @@ class PositionManager:
             ConfigurationError: No such open position, or the account is not in mode protect.
             AmbiguousSymbol: The bare symbol fits several positions.
         """
-        key = key_of(symbol, self._cache)
-        if key is None:
-            raise ConfigurationError(
-                f"{symbol}: no such open position; open are: {', '.join(map(str, self._cache)) or 'none'}"
-            )
+        key = self._open_key(symbol)
         answer = await self._runner(key.account).act(Act(kind="close", key=key, note=reason), progress)
         await self.reload(key.account)
         if answer.report is None:
             raise NotOwner(f"account {key.account!r}: its owner answered without a report; look at its log")
         return answer.report
+
+    async def set_stop_loss(
+        self,
+        symbol: str | PositionKey,
+        *,
+        price: Decimal | None = None,
+        distance: Decimal | None = None,
+        percent: Decimal | None = None,
+    ) -> Decimal:
+        """Says where a position's stop is to be, and runs a pass that keeps it there (mode protect).
+
+        Args:
+            symbol: A key, or a bare symbol where it is unique.
+            price: The trigger itself, quote units.
+            distance: From the entry price, quote units: an ATR times its factor, say.
+            percent: Of the entry price.
+
+        Returns:
+            The price that was written to the book; the venue's tick rounds it towards the entry.
+
+        Raises:
+            ConfigurationError: No such open position, or not exactly one of the three.
+            ValueError: The distance is not positive, or reaches below zero.
+            AmbiguousSymbol: The bare symbol fits several positions.
+        """
+        key = self._open_key(symbol)
+        row = self._cache[key]
+        if price is None and row.entry_price is not None:
+            if distance is not None and percent is None:
+                price = at_distance(row.side, row.entry_price, distance)
+            elif percent is not None and distance is None:
+                price = at_percent(row.side, row.entry_price, percent)
+        elif distance is not None or percent is not None:
+            price = None
+        if price is None or price <= 0:
+            raise ConfigurationError(f"{key}: say one of price, distance and percent; the last two need an entry price")
+        await self._runner(key.account).act(Act(kind="set_stop", key=key, price=price), _silent)
+        await self.reload(key.account)
+        return price
+
+    def _open_key(self, symbol: str | PositionKey) -> PositionKey:
+        key = key_of(symbol, self._cache)
+        if key is None:
+            raise ConfigurationError(
+                f"{symbol}: no such open position; open are: {', '.join(map(str, self._cache)) or 'none'}"
+            )
+        return key
 
     async def check_positions_protection(self) -> dict[PositionKey, bool | None]:
         """One pass over every account that keeps its open positions covered, as the daemon does.

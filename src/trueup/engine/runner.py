@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,7 +34,7 @@ _log = structlog.get_logger("trueup.engine")
 _POLL_S = 0.2
 
 ActKind = str
-"""``sync``, ``approve``, ``reject``, ``pin``, ``close`` or ``close_all``."""
+"""``sync``, ``approve``, ``reject``, ``pin``, ``close``, ``close_all`` or ``set_stop``."""
 
 
 class Act(Value, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class Act(Value, frozen=True, kw_only=True):
     hold_id: int | None = None
     note: str | None = None
     key: PositionKey | None = None
+    price: Decimal | None = None
 
 
 class Answer(Value, frozen=True, kw_only=True):
@@ -122,6 +124,9 @@ class Runner:
         if act.kind == "close_all" or (act.kind == "close" and act.key is not None):
             key = act.key if act.kind == "close" else None
             return Answer(report=await self.work.close(owner, key, act.note or "", progress))
+        if act.kind == "set_stop" and act.key is not None and act.price is not None:
+            await self.work.set_stop(owner, act.key, act.price)
+            return Answer(report=await self.work.run_pass(owner, PassOptions(), progress))
         if act.hold_id is None:
             raise ConfigurationError(f"request {act.kind!r}: it names no hold")
         hold = await self.work.open_hold(act.hold_id)

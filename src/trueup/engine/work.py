@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +24,7 @@ from trueup.engine.keeper import Keeper, Kept
 from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
 from trueup.engine.watch import Outage, Watch
-from trueup.model.changes import ChangeSet
+from trueup.model.changes import ChangeSet, UpdatePosition
 from trueup.model.effects import EffectKind, EffectState
 from trueup.model.errors import (
     AccountMismatch,
@@ -34,7 +35,7 @@ from trueup.model.errors import (
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, HoldUpdate
 from trueup.model.positions import AccountMode, Position, PositionKey
-from trueup.model.reports import AccountReport, OrderReport, ProtectionReport, QuantityChange
+from trueup.model.reports import AccountReport, OrderReport, ProtectionNumbers, ProtectionReport, QuantityChange
 from trueup.model.values import Value, from_json, to_json
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class LastLook(Value, frozen=True, kw_only=True):
     interval_s: float | None = None
     interval_why: str | None = None
     outage: Outage | None = None
+    protection: ProtectionNumbers = ProtectionNumbers()
 
 
 @dataclass
@@ -87,6 +89,7 @@ class _Sum:
     effects: EffectsOutcome = field(default_factory=EffectsOutcome)
     last: Look | None = None
     kept: Kept = field(default_factory=Kept)
+    numbers: list[tuple[Kept, EffectsOutcome]] = field(default_factory=list)
 
     def take(self, look: Look) -> None:
         self.last = look
@@ -181,16 +184,15 @@ class AccountWork:
             record = not options.dry_run
             with protective() if self.plan.mode is AccountMode.PROTECT else nullcontext():
                 total.kept = await self._keeper.wish(owner, look, record=record)
-            covered: set[PositionKey] = set()
-            look_again = False
+            outcome = EffectsOutcome()
             if look.applied and self.plan.mode is AccountMode.PROTECT:
                 progress(f"{name}: carrying effects out")
                 with protective():
                     outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
                 total.effects.take(outcome)
-                covered, look_again = outcome.covered, outcome.look_again
-            await self._keeper.conclude(owner, look, total.kept, covered, record=record)
-            if look_again:
+            await self._keeper.conclude(owner, look, total.kept, outcome.covered, record=record)
+            total.numbers.append((total.kept, outcome))
+            if outcome.look_again:
                 continue
             wait_ms = look.wait_ms
             if not options.confirm or wait_ms is None or wait_ms > self._patience_ms():
@@ -346,6 +348,21 @@ class AccountWork:
         if not await request_closes(self.plan, self._store, self._clock, owner, key, note):
             return first
         return await self.run_pass(owner, PassOptions(), progress)
+
+    async def set_stop(self, owner: Owner, key: PositionKey, price: Decimal) -> None:
+        """Writes where a lifecycle's stop is to be; the pass that follows keeps it there.
+
+        Raises:
+            ConfigurationError: The book has no such open position.
+            Conflict: The row changed meanwhile; nothing was written.
+        """
+        row = next((row for row in (await self._store.active(self.plan.name)).positions if row.key == key), None)
+        if row is None:
+            raise ConfigurationError(f"{key}: the book has no such open position; list them with: trueup positions")
+        update = UpdatePosition(position_id=row.position_id, version=row.version, stop_loss=price)
+        await self._store.commit(
+            owner, ChangeSet(account=self.plan.name, now_ms=self._clock.now_ms(), updates=(update,))
+        )
 
     async def reset_pin(self, owner: Owner) -> str:
         """Pins the venue account that the key answers for now; returns its fingerprint."""

@@ -22,6 +22,7 @@ __all__ = [
     "Explanation",
     "HeldReport",
     "OrderReport",
+    "ProtectionNumbers",
     "ProtectionReport",
     "QuantityChange",
     "Replay",
@@ -66,6 +67,34 @@ class ProtectionReport(Value, frozen=True, kw_only=True):
     failed: tuple[OrderReport, ...] = ()
     orphans: tuple[OrderReport, ...] = ()
     unprotected: tuple[Position, ...] = ()
+
+
+class ProtectionNumbers(Value, frozen=True, kw_only=True):
+    """What protection came to over an account's whole life. Seconds are counted from when a thing was first seen.
+
+    Attributes:
+        unprotected_now: Positions (``BTC/USDT:USDT long``) that should have live stops and have not, and for how long.
+        unprotected_ended_seconds: Of all positions that were without cover and no longer are.
+        times_covered: How often a position without cover got it; `cover_seconds`: how long that took in all.
+        orphans_gone: Orders of ended positions that we took off the venue; `orphan_seconds`: how long they had stood in all.
+        cancels_failed: Passes whose attempts at a cancel all failed.
+    """
+
+    unprotected_now: tuple[tuple[str, float], ...] = ()
+    unprotected_ended_seconds: float = 0.0
+    times_covered: int = 0
+    cover_seconds: float = 0.0
+    longest_cover_seconds: float = 0.0
+    stops_placed: int = 0
+    stops_swept: int = 0
+    orphans_gone: int = 0
+    orphan_seconds: float = 0.0
+    cancels_failed: int = 0
+
+    @property
+    def unprotected_seconds(self) -> float:
+        """Of all positions, those that are without cover now included."""
+        return round(self.unprotected_ended_seconds + sum(seconds for _, seconds in self.unprotected_now), 3)
 
 
 class AccountReport(Value, frozen=True, kw_only=True):
@@ -172,6 +201,7 @@ class AccountStatus(Value, frozen=True, kw_only=True):
     pending_effects: int = 0
     failed_cleanups: int = 0
     cleanup_failures_total: int = 0
+    protection: ProtectionNumbers = ProtectionNumbers()
     drift: tuple[str, ...] = ()
 
 

@@ -111,7 +111,7 @@ def _trigger_price(call: Call, spec: InstrumentSpec, *, trailing: bool) -> Decim
         raise missing("triggerPrice")
     if value <= 0:
         raise ApiError(-4006, "Stop price less than zero.")
-    return checks.price(spec, value)
+    return checks.trigger_price(call, spec, value)
 
 
 def _limit_price(call: Call, spec: InstrumentSpec, order_type: OrderType) -> Decimal | None:

@@ -52,6 +52,17 @@ def limit_price(call: Call, spec: InstrumentSpec, value: Decimal) -> Decimal:
     return value
 
 
+def trigger_price(call: Call, spec: InstrumentSpec, value: Decimal) -> Decimal:
+    """A price at which a conditional order would trigger: on the tick and within the same band."""
+    price(spec, value)
+    mark = call.world.price("binance", spec.symbol).mark
+    if value > mark * PRICE_CEILING:
+        raise ApiError(-4183, "Price is higher than stop price multiplier cap.")
+    if value < mark * PRICE_FLOOR:
+        raise ApiError(-4184, "Price is lower than stop price multiplier floor.")
+    return value
+
+
 def quantity(spec: InstrumentSpec, value: Decimal) -> Decimal:
     """A quantity with digits that the contract has; the world checks the step and the limits."""
     if decimals(value) > spec.quantity_decimals:
