@@ -84,6 +84,19 @@ class Metrics:
         self._cleanup_failures = self._counter(
             "cleanup_failures", "Attempts at a cancel that used up a pass and failed"
         )
+        self._numbers = {
+            name: self._counter(series, text)
+            for name, (series, text) in {
+                "unprotected_seconds": ("unprotected_seconds", "Seconds in which positions were seen without cover"),
+                "times_covered": ("covered", "Positions without cover that got it"),
+                "cover_seconds": ("cover_seconds", "Seconds that it took to cover them"),
+                "stops_placed": ("stops_placed", "Stops that were placed, and seen on the venue"),
+                "stops_swept": ("stops_swept", "Stops of ours that were not needed any more"),
+                "orphans_gone": ("orphans_gone", "Orders of ended positions that we took off the venue"),
+                "orphan_seconds": ("orphan_seconds", "Seconds for which those had stood"),
+            }.items()
+        }
+        self._numbers_seen: dict[tuple[str, str], float] = {}
         self._effects = self._gauge("pending_effects", "Effects that are not carried out yet, notices included")
         self._holds = self._gauge("open_holds", "Decisions that wait for a person")
         self._positions = self._gauge("positions", "Active rows of the book")
@@ -122,7 +135,15 @@ class Metrics:
     def _begin(self, account: str, interval_s: float) -> None:
         counters = (self._looks, self._unobserved, self._added, self._changed, self._cleaned, self._cleanup_failures)
         gauges = (self._effects, self._holds, self._positions, self._unprotected, self._suspected, self._quarantined)
-        for series in (*counters, *gauges, self._stream, self._seconds, self._following, self._moves):
+        for series in (
+            *counters,
+            *self._numbers.values(),
+            *gauges,
+            self._stream,
+            self._seconds,
+            self._following,
+            self._moves,
+        ):
             series.labels(account)
         self._prices.labels(account).set(1)
         for evidence in Evidence:
@@ -165,6 +186,10 @@ class Metrics:
             failures = status.cleanup_failures_total
             self._cleanup_failures.labels(account).inc(max(0, failures - self._failures.get(account, 0)))
             self._failures[account] = failures
+            for name, counter in self._numbers.items():
+                value = float(getattr(status.protection, name))
+                counter.labels(account).inc(max(0.0, value - self._numbers_seen.get((account, name), 0.0)))
+                self._numbers_seen[account, name] = value
             self._effects.labels(account).set(status.pending_effects)
             self._holds.labels(account).set(status.open_holds)
             self._positions.labels(account).set(status.positions)

@@ -132,9 +132,9 @@ class Guard:
     def restart(self) -> None:
         """A new process over the same store: nothing in memory is left."""
         self.store = MemoryStore(self.database)
-        timing = Timing(audit_interval_s=30)
-        self.work = AccountWork(self.plan, timing, self.venue, self.store, self.clock)
-        self.runner = Runner(self.work, timing, self.store, LeaseClock(self.world), "guard")
+        self.timing = Timing(audit_interval_s=30)
+        self.work = AccountWork(self.plan, self.timing, self.venue, self.store, self.clock)
+        self.runner = Runner(self.work, self.timing, self.store, LeaseClock(self.world), "guard")
         self.manager = PositionManager([self.runner], self.store, self.clock)
 
     def mode(self, mode: AccountMode, **changes: Any) -> None:

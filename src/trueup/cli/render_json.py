@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from trueup.model.events import Event
     from trueup.model.holds import Hold
     from trueup.model.positions import Position
-    from trueup.model.reports import AccountReport, AccountStatus, Check, Explanation, OrderReport, Replay, SyncReport
+    from trueup.model.reports import (
+        AccountReport,
+        AccountStatus,
+        Check,
+        Explanation,
+        OrderReport,
+        ProtectionNumbers,
+        Replay,
+        SyncReport,
+    )
 
 __all__ = [
     "any_position_json",
@@ -287,6 +296,22 @@ def _status_json(status: AccountStatus) -> Json:
         "pending_effects": status.pending_effects,
         "failed_cleanups": status.failed_cleanups,
         "cleanup_failures_total": status.cleanup_failures_total,
+        "protection": _numbers_json(status.protection),
+    }
+
+
+def _numbers_json(numbers: ProtectionNumbers) -> Json:
+    return {
+        "unprotected_now": [{"position": name, "seconds": seconds} for name, seconds in numbers.unprotected_now],
+        "unprotected_seconds": numbers.unprotected_seconds,
+        "times_covered": numbers.times_covered,
+        "cover_seconds": numbers.cover_seconds,
+        "longest_cover_seconds": numbers.longest_cover_seconds,
+        "stops_placed": numbers.stops_placed,
+        "stops_swept": numbers.stops_swept,
+        "orphans_gone": numbers.orphans_gone,
+        "orphan_seconds": numbers.orphan_seconds,
+        "cancels_failed": numbers.cancels_failed,
     }
 
 

@@ -21,6 +21,7 @@ from trueup.engine.account import AccountReconciler, Look, LookOptions
 from trueup.engine.closing import check_may_close, request_closes
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
 from trueup.engine.keeper import Keeper, Kept
+from trueup.engine.numbers import counted
 from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
 from trueup.engine.watch import Outage, Watch
@@ -299,6 +300,7 @@ class AccountWork:
             interval_s=self.pace.interval_s,
             interval_why=self.pace.why,
             outage=outage,
+            protection=counted(last.protection if last is not None else ProtectionNumbers(), total.numbers),
         )
         await self._store.set_account_state(self.plan.name, to_json(self._last), now)
 

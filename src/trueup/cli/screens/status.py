@@ -138,6 +138,8 @@ def _finding_texts(account: AccountStatus, now_ms: int) -> Iterable[Span]:
         yield (f"{plural(account.orphans, 'orphan stop')} on the venue", Style.WARN)
     if account.pending_effects:
         yield (f"{plural(account.pending_effects, 'effect')} not carried out yet", Style.WARN)
+    for name, seconds in account.protection.unprotected_now:
+        yield (f"{name} has been without a live stop for {duration(seconds)}", Style.BAD)
     if account.failed_cleanups:
         total = account.cleanup_failures_total
         yield (f"{plural(account.failed_cleanups, 'cancel')} failed so far, {total} failures in all", Style.BAD)
