@@ -1,0 +1,128 @@
+"""Lessons 14, 17, 21 and 27: a stop that is replaced, kept over a restart, without a quantity, out of the liquidation's reach."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from lesson_desk import Desk, open_desk, settings_of
+
+from tests.support.bench import Bench
+from tests.support.guard import Judge
+from tests.support.lessons import lesson
+from trueup.bootstrap.wiring import open_program
+from trueup.sim.world.requests import ConditionalRequest
+from trueup.sim.world.types import ConditionalKind, ConditionalOrder, Leg, OrderType, Side, TriggerBy
+
+D = Decimal
+ETH = "ETHUSDT"
+
+
+def _stops(desk: Desk) -> list[ConditionalOrder]:
+    """What stands under the long, by the venue's own record."""
+    return list(desk.world.look(desk.name).live_stops(ETH, Leg.NET))
+
+
+@lesson(14)
+async def test_lesson_14_stop_is_replaced(bench: Bench, venue: str) -> None:
+    bench.protection = {"protect_adopted": "true"}
+    async with open_desk(bench, venue, "protect") as desk:
+        judge = Judge(desk.world, desk.name)
+        desk.world.open_position(desk.name, ETH, "long", "2")
+        await desk.sync(0)
+        [first] = _stops(desk)
+        for act, quantity in (("open_position", D(3)), ("reduce_position", D("2.5"))):
+            getattr(desk.world, act)(desk.name, ETH, "long", "1" if act == "open_position" else "0.5")
+            report = await desk.sync(0)
+            assert [order.quantity for order in report.protection.placed] == [quantity]
+            assert len(report.protection.cancelled) == 1
+            [stop] = _stops(desk)
+            assert (stop.quantity, stop.trigger_price) == (quantity, first.trigger_price)
+        assert judge.lost == [], "at no instant was less covered than before"
+        assert judge.most_of_ours == 2, "for a moment both stood"
+
+
+@lesson(14, words="moved by the bot: the new one stands before the old one goes")
+async def test_lesson_14_the_bot_moves_its_stop(bench: Bench, venue: str) -> None:
+    bench.protection = {"protect_adopted": "true"}
+    async with open_desk(bench, venue, "protect") as desk:
+        judge = Judge(desk.world, desk.name)
+        desk.world.open_position(desk.name, ETH, "long", "2")
+        await desk.sync(0)
+        bench.execute("UPDATE positions SET stop_loss = '2940'")
+        await desk.sync(0)
+        [stop] = _stops(desk)
+        assert stop.trigger_price == 2940
+        assert judge.lost == []
+
+
+@lesson(17, words="the stop is state of the store and the venue: a restart neither loses nor doubles it")
+async def test_lesson_17_the_stop_survives_a_restart(bench: Bench, venue: str) -> None:
+    bench.protection = {"protect_adopted": "true"}
+    async with open_desk(bench, venue, "protect") as desk:
+        desk.world.open_position(desk.name, ETH, "long", "2")
+        await desk.sync(0)
+        [before] = _stops(desk)
+        desk.world.reduce_position(desk.name, ETH, "long", "0.5")
+        async with open_program(settings_of(bench)) as program:
+            report = await program.manager.sync_exchange_positions(desk.name)
+            assert report.exit_code == 0
+        [after] = _stops(desk)
+        assert after.conditional_id != before.conditional_id
+        assert after.quantity == D("1.5")
+        assert not desk.order_is_open(before)
+        async with open_program(settings_of(bench)) as program:
+            assert (await program.manager.sync_exchange_positions(desk.name)).protection.placed == ()
+        assert [stop.conditional_id for stop in _stops(desk)] == [after.conditional_id]
+
+
+@lesson(21)
+async def test_lesson_21_close_position_stop_has_no_quantity(bench: Bench, venue: str) -> None:
+    bench.protection = {"protect_adopted": "true"}
+    async with open_desk(bench, venue, "protect") as desk:
+        desk.world.open_position(desk.name, ETH, "long", "2")
+        request = ConditionalRequest(
+            symbol=ETH,
+            side=Side.SELL,
+            kind=ConditionalKind.STOP,
+            order_type=OrderType.MARKET,
+            quantity=None,
+            trigger_price=D(2900),
+            trigger_by=TriggerBy.MARK,
+            reduce_only=venue == "bybit",
+            close_position=True,
+        )
+        theirs = desk.world.place_conditional(desk.name, request)
+        for quantity in ("0", "1"):
+            if quantity != "0":
+                desk.world.open_position(desk.name, ETH, "long", quantity)
+            async with open_program(settings_of(bench)) as program:
+                report = await program.manager.sync_exchange_positions(desk.name)
+            assert report.exit_code == 0
+            assert report.protection.placed == report.protection.unprotected == ()
+            assert [stop.conditional_id for stop in _stops(desk)] == [theirs.conditional_id]
+
+
+@lesson(27)
+async def test_lesson_27_stop_beyond_the_liquidation_price(bench: Bench, venue: str) -> None:
+    bench.protection = {"protect_adopted": "true", "stop_loss_percent": '"20.0"'}
+    async with open_desk(bench, venue, "protect") as desk:
+        desk.world.set_leverage(desk.name, ETH, D(50))
+        spent = desk.world.look(desk.name).wallet("USDT")
+        desk.world.transfer(desk.name, "USDT", D(5_000) - spent)
+        desk.world.open_position(desk.name, ETH, "long", "30")
+        view = desk.world.look(desk.name)
+        liquidation = view.risk(view.position(ETH, Leg.NET)).liquidation_price
+        assert liquidation is not None
+        assert D(2400) < liquidation < D(3000), "20 % away is beyond it"
+        theirs = desk.stop(ETH, "long", "30", "2450")
+        report = await desk.sync(0)
+        [placed] = report.protection.placed
+        assert placed.trigger_price is not None
+        assert placed.trigger_price > liquidation
+        [event] = await desk.events("STOP_PLACED")
+        assert "beyond_liquidation" in event.data["why"]
+        assert desk.order_is_open(theirs), "it is its user's, and stays"
+        desk.world.set_price(ETH, str(placed.trigger_price - 1))
+        [closed] = (await desk.sync(0)).closed_phantom
+        assert closed.close is not None
+        assert closed.close.exit_reason.value == "stop_loss", "the stop fired, not the liquidation"
