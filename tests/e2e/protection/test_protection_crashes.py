@@ -78,7 +78,7 @@ async def test_the_pass_dies_at_each_of_its_calls(venue: str, hedge: bool) -> No
     async with open_house() as house:
         deaths = 0
         for calls in range(1, 200):
-            for after in (False, True):
+            for after in (bool(calls % 2),) if hedge else (False, True):
                 house.world.advance(6_000)  # the venue limits requests, and its time stands still while we ask
                 guard = house.guard(f"g{calls}{after}", venue, hedge=hedge)
                 guard.world.open_position(guard.name, "ETHUSDT", "long", "2")
@@ -99,7 +99,7 @@ async def test_the_pass_dies_at_each_of_its_calls(venue: str, hedge: bool) -> No
                 assert guard.judge.most_of_ours <= 2
             if life.made < calls:
                 break
-        assert deaths > 40
+        assert deaths > 20
         assert life.made < calls, "the pass was played to its end"
 
 
