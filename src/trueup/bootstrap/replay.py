@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from trueup.core.amend import AMENDED, amended
 from trueup.core.cases import Case
 from trueup.core.decide import decide_key
 from trueup.core.narrate import verdict_json
 from trueup.model.reports import Replay, ReplayDifference
-from trueup.model.values import from_json
+from trueup.model.values import from_json, to_json
 from trueup.ports import Store, StoredObservation
 
 __all__ = ["replay"]
@@ -23,7 +24,7 @@ async def replay(store: Store, since_ms: int) -> Replay:
 
 def _difference(seen: StoredObservation) -> ReplayDifference | None:
     try:
-        again = verdict_json(decide_key(from_json(seen.input, Case)))
+        again = _again(seen.name, from_json(seen.input, Case))
     except msgspec.ValidationError as error:
         again = f"cannot be read by this version: {error}"
     if again == seen.output:
@@ -36,3 +37,8 @@ def _difference(seen: StoredObservation) -> ReplayDifference | None:
         recorded=seen.output,
         now=again,
     )
+
+
+def _again(name: str, case: Case) -> str:
+    """The pure function of that name, on the same case."""
+    return to_json(amended(case)) if name == AMENDED else verdict_json(decide_key(case))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from trueup.config import AccountSettings, Settings
 from trueup.engine.work import LastLook
 from trueup.model.decimals import ZERO
-from trueup.model.effects import EffectKind, EffectState
+from trueup.model.effects import ON_VENUE, EffectKind, EffectState
 from trueup.model.events import EventType
 from trueup.model.holds import HoldState
 from trueup.model.positions import Position
@@ -55,8 +55,8 @@ async def _status(
         quarantined=last.quarantined if last is not None else 0,
         orphans=last.orphans if last is not None else 0,
         unprotected=last.unprotected if last is not None else 0,
-        pending_effects=len(effects),
-        failed_cleanups=sum(1 for e in effects if e.last_error is not None and e.kind is not EffectKind.NOTIFY),
+        pending_effects=sum(1 for effect in effects if effect.kind is not EffectKind.AMEND_CLOSE),
+        failed_cleanups=sum(1 for e in effects if e.last_error is not None and e.kind in ON_VENUE),
         cleanup_failures_total=await store.count_events(EventType.CLEANUP_FAILED, account=account.name, since_ms=0),
         protection=last.protection if last is not None else ProtectionNumbers(),
         drift=last.drift if last is not None else (),

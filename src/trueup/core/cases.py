@@ -103,6 +103,7 @@ class Case(Value, frozen=True, kw_only=True):
         surface: What a second surface says of the key.
         absence_blocked: Why absence may not decide in this account now (a quarantined row), else None.
         approved: A person approved exactly this; the fresh look of this case still has the last word.
+        learn: Read its past even if nothing moved: its beginning is not known yet.
     """
 
     key: PositionKey
@@ -121,6 +122,7 @@ class Case(Value, frozen=True, kw_only=True):
     surface: SurfaceVerdict = SurfaceVerdict.UNKNOWN
     absence_blocked: str | None = None
     approved: bool = False
+    learn: bool = False
 
     def has_asked(self, what: str) -> bool:
         return self.history is not None and what in self.history.asked
@@ -163,12 +165,14 @@ class Verified(Value, frozen=True, kw_only=True):
     Attributes:
         write: Whether the row's venue columns are due for a refresh.
         settled: Whether the venue's change time may be written too; False while fills that it speaks of may still be invisible.
+        lifecycle: What its fills show of it from its opening on, where they were read: worth recording.
     """
 
     row: Position
     report: PositionReport
     write: bool = True
     settled: bool = True
+    lifecycle: Lifecycle | None = None
 
 
 class Adjust(Value, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ Sources: docs/adr/0002-evidence.md, docs/adr/0003-adoption.md.
 
 from __future__ import annotations
 
+import msgspec
+
 from trueup.core import absence
 from trueup.core.cases import (
     Adjust,
@@ -40,7 +42,7 @@ from trueup.model.observations import FillHistory, PositionReport
 from trueup.model.positions import Position
 from trueup.model.times import DAY_MS
 
-__all__ = ["LEAD_MS", "decide_key"]
+__all__ = ["LEAD_MS", "decide_key", "further", "past_of"]
 
 LEAD_MS = 3_600_000
 """How far before a row's beginning its history is read: a bot's clock and its fills need not agree to the second."""
@@ -68,8 +70,8 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return LookAgain(why=f"the venue shows {case.key} in an older state than the one already verified")
     same = _agrees(row, report)
     if same and _is_unmoved(case, row, report):
-        return Verified(row=row, report=report, write=_refresh_due(case, row))
-    past = _past(case, row.opened_at_ms)
+        return _steady(case, row, report)
+    past = past_of(case, row.opened_at_ms)
     if not isinstance(past, Trace):
         return past if not isinstance(past, str) else _unexplained(case, row, report, past, counts=False)
     own = _own(case, row, past)
@@ -79,7 +81,9 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return _unexplained(case, row, report, own or "no fill tells how it came to this", counts=True)
     if same and own.closed_at_ms is None:
         settled = _is_settled(case, report, past)
-        return Verified(row=row, report=report, write=settled or _refresh_due(case, row), settled=settled)
+        learned = lifecycle_of(own, case, _instrument(case), row) if own.complete and settled else None
+        write = settled or _refresh_due(case, row)
+        return Verified(row=row, report=report, write=write, settled=settled, lifecycle=learned)
     if not own.complete and _reaches_further(case):
         return _further(case, "its opening lies before what was read")
     if own.closed_at_ms is not None:
@@ -87,6 +91,23 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
     lifecycle = lifecycle_of(own, case, _instrument(case), row)
     why = f"{row.quantity} → {report.quantity} by {len(own.parts)} fills"
     return Adjust(row=row, report=report, explained=True, lifecycle=lifecycle, why=why)
+
+
+def _steady(case: Case, row: Position, report: PositionReport) -> Verified | NeedsHistory:
+    """Nothing moved. Where its beginning is to be learned its past is read; a past that does not tell it changes nothing."""
+    plain = Verified(row=row, report=report, write=_refresh_due(case, row))
+    if not case.learn:
+        return plain
+    past = past_of(case, row.opened_at_ms)
+    own = _own(case, row, past) if isinstance(past, Trace) else past
+    if isinstance(own, NeedsHistory):
+        return own
+    if not isinstance(own, Segment) or own.closed_at_ms is not None:
+        return plain
+    if own.complete:
+        lifecycle = lifecycle_of(own, case, _instrument(case), row)
+        return msgspec.structs.replace(plain, write=True, lifecycle=lifecycle)
+    return _further(case, "its opening lies before what was read") if _reaches_further(case) else plain
 
 
 def _agrees(row: Position, report: PositionReport) -> bool:
@@ -149,7 +170,7 @@ def _gone(case: Case, row: Position) -> Verdict:
     """A complete view lacks it."""
     if _is_older(case, row):
         return LookAgain(why=f"the view speaks for a time before {case.key} was last verified")
-    past = _past(case, row.opened_at_ms)
+    past = past_of(case, row.opened_at_ms)
     if isinstance(past, str):
         mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=False)
         return Suspect(row=row, mark=mark, why=past, wait_ms=still_to_wait(case, mark))
@@ -268,7 +289,7 @@ def _missing(case: Case, report: PositionReport) -> Verdict:
             f"seen for {waited // 1000} s of the {adoption.after_ms // 1000} s that a bot is given to write its own row"
         )
         return Reject(report=report, mark=mark, why=why, wait_ms=adoption.after_ms - waited)
-    past = _past(case, report.updated_at_ms or case.as_of_ms)
+    past = past_of(case, report.updated_at_ms or case.as_of_ms)
     if isinstance(past, str):
         return Reject(report=report, mark=sighting(case, MarkKind.MISSING, "", counts=False), why=past, wait_ms=None)
     if not isinstance(past, Trace):
@@ -290,7 +311,7 @@ def _missing(case: Case, report: PositionReport) -> Verdict:
     return Reject(report=report, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
 
 
-def _past(case: Case, begins_ms: int) -> Trace | NeedsHistory | LookAgain | str:
+def past_of(case: Case, begins_ms: int) -> Trace | NeedsHistory | LookAgain | str:
     """The key's lifecycles, or what must be read first, or (text) why the past cannot be had now."""
     history = case.history
     if history is None or (history.fills is None and history.failed is None):
@@ -327,6 +348,11 @@ def _forgotten_fill(case: Case) -> str | None:
         return None
     shown = {fill.trade_id for fill in fills.fills}
     return next((trade_id for trade_id in case.recorded_trade_ids if trade_id not in shown), None)
+
+
+def further(case: Case, why: str) -> NeedsHistory | None:
+    """What lies before the history that was read; None: the venue keeps nothing older."""
+    return _further(case, why) if _reaches_further(case) else None
 
 
 def _instrument(case: Case) -> Instrument:

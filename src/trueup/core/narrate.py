@@ -13,7 +13,7 @@ from trueup.core.cases import Adjust, Adopt, Case, Close, Lifecycle, Reject, Sus
 from trueup.core.situation import Situation
 from trueup.model.changes import NewPosition
 from trueup.model.decimals import decimal_text
-from trueup.model.effects import CancelOrder, EffectKind, NewEffect
+from trueup.model.effects import AmendClose, CancelOrder, EffectKind, NewEffect
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, NewHold
 from trueup.model.observations import PositionReport
@@ -24,6 +24,8 @@ __all__ = [
     "added",
     "adjusted",
     "adopted_position",
+    "amend_effect",
+    "amended",
     "cancel_effect",
     "close_data",
     "closed",
@@ -326,6 +328,41 @@ def cancel_effect(cancel: CancelOrder, position_id: int | None, situation: Situa
         payload=to_json(cancel),
         position_id=position_id,
         created_at_ms=situation.now_ms,
+    )
+
+
+def amend_effect(row: Position, details: CloseDetails, situation: Situation) -> NewEffect:
+    """The durable reminder to look at a close again; recorded again, it is the same."""
+    amend = AmendClose(symbol=row.symbol, side=row.side, position_id=row.position_id, grade=details.evidence.value)
+    return NewEffect(
+        account=situation.account,
+        kind=EffectKind.AMEND_CLOSE,
+        dedup_key=f"amend:{row.position_id}",
+        payload=to_json(amend),
+        position_id=row.position_id,
+        created_at_ms=situation.now_ms,
+    )
+
+
+def amended(row: Position, details: CloseDetails, why: str, at_ms: int) -> NewEvent:
+    """What the record said, and what it says now."""
+    before = close_data(row.close) if row.close is not None else {}
+    after = close_data(details)
+    data: dict[str, object] = {
+        "position_id": row.position_id,
+        "symbol": row.symbol,
+        "before": {name: value for name, value in before.items() if after.get(name) != value},
+        "after": {name: value for name, value in after.items() if before.get(name) != value},
+        "why": why,
+    }
+    return NewEvent(
+        type=EventType.CLOSE_AMENDED,
+        severity=Severity.INFO,
+        account=row.account,
+        at_ms=at_ms,
+        symbol=row.symbol,
+        position_id=row.position_id,
+        data=data,
     )
 
 

@@ -18,6 +18,7 @@ from decimal import Decimal
 import msgspec
 
 from trueup.core import amounts, narrate
+from trueup.core.amend import can_get_better
 from trueup.core.cases import (
     Adjust,
     Adopt,
@@ -34,6 +35,7 @@ from trueup.core.cases import (
     Verified,
 )
 from trueup.core.marks import sighting, told
+from trueup.core.records import recorded_trades
 from trueup.core.review import cancel_of
 from trueup.core.situation import Situation
 from trueup.model.changes import (
@@ -50,7 +52,7 @@ from trueup.model.events import NewEvent
 from trueup.model.holds import Hold, HoldKind, HoldState, HoldUpdate, Mark, MarkKind, NewHold
 from trueup.model.observations import PositionReport, Quarantined
 from trueup.model.orders import OrderKind, OrderList, OrderRecord, OrderStatus, Side
-from trueup.model.positions import AccountMode, Amount, Evidence, Position, PositionKey
+from trueup.model.positions import AccountMode, Evidence, Position, PositionKey
 from trueup.model.reports import QuantityChange
 from trueup.model.values import Value, to_json
 
@@ -198,7 +200,9 @@ class _Settler:
             self._event(narrate.verified(row, report, self._in))
         self._clear(case)
         if verdict.write and self._in.applies:
-            self._out.updates.append(_refresh(case, row, report, settled=verdict.settled))
+            self._out.updates.append(_learned(_refresh(case, row, report, settled=verdict.settled), verdict.lifecycle))
+            if verdict.lifecycle is not None:
+                self._record_trades(verdict.lifecycle, position_id=row.position_id)
 
     def _adjusted(self, case: Case, verdict: Adjust) -> None:
         row, report = verdict.row, verdict.report
@@ -215,25 +219,13 @@ class _Settler:
         self._event(event)
         self._clear(case)
         lifecycle = verdict.lifecycle
-        update = _refresh(case, row, report)
-        self._out.updates.append(
-            UpdatePosition(
-                position_id=row.position_id,
-                version=row.version,
-                symbol=update.symbol,
-                quantity=report.quantity,
-                contract_size=report.contract_size,
-                entry_price=report.entry_price,
-                current_price=report.mark_price,
-                leverage=report.leverage,
-                realized_pnl=lifecycle.realized_pnl if lifecycle is not None else None,
-                opened_at_ms=lifecycle.opened_at_ms if lifecycle is not None else None,
-                opening_order_id=lifecycle.opening_order_id if lifecycle is not None else None,
-                venue_updated_at_ms=report.updated_at_ms,
-                verified_as_of_ms=case.as_of_ms,
-                clear=("suspected_since_ms",),
-            )
+        update = msgspec.structs.replace(
+            _refresh(case, row, report),
+            quantity=report.quantity,
+            entry_price=report.entry_price,
+            clear=("suspected_since_ms",),
         )
+        self._out.updates.append(_learned(update, lifecycle))
         if lifecycle is not None:
             self._record_trades(lifecycle, position_id=row.position_id)
         self._observe(case, verdict, position_id=row.position_id)
@@ -267,6 +259,9 @@ class _Settler:
         )
         if lifecycle is not None:
             self._record_trades(lifecycle, position_id=row.position_id)
+        funding_read = case.history is not None and case.history.funding is not None
+        if can_get_better(verdict.details, funding_read=funding_read):
+            self._out.effects.append(narrate.amend_effect(row, verdict.details, self._in))
         self._exit_order(case, verdict.details.closing_order_id, row.position_id, lifecycle)
         self._cancel_orders(case, row, verdict)
         self._observe(case, verdict, position_id=row.position_id)
@@ -526,22 +521,7 @@ class _Settler:
     def _record_trades(
         self, lifecycle: Lifecycle, *, position_id: int | None = None, key: PositionKey | None = None, tag: str = ""
     ) -> None:
-        for part in lifecycle.parts:
-            fee = part.share(part.fill.fee)
-            asset = part.fill.fee_asset
-            self._out.trades.append(
-                RecordedTrade(
-                    account=self._in.account,
-                    position_id=position_id,
-                    key=key,
-                    tag=tag,
-                    fill=part.fill,
-                    opening=part.opening,
-                    quantity=part.quantity,
-                    fees=Amount(asset=asset, amount=fee) if fee is not None and asset is not None else None,
-                    realized_pnl=part.realized_pnl,
-                )
-            )
+        self._out.trades += recorded_trades(self._in.account, lifecycle, position_id=position_id, key=key, tag=tag)
 
     def _exit_order(
         self,
@@ -637,6 +617,18 @@ def _record_of(case: Case, order_id: str | None) -> OrderRecord | None:
     """What the venue's order history says of that order, as far as it was read."""
     orders = case.history.orders if case.history is not None else None
     return orders.get(order_id) if orders is not None and order_id is not None else None
+
+
+def _learned(update: UpdatePosition, lifecycle: Lifecycle | None) -> UpdatePosition:
+    """The same, with what the row's fills tell of its beginning."""
+    if lifecycle is None:
+        return update
+    return msgspec.structs.replace(
+        update,
+        realized_pnl=lifecycle.realized_pnl,
+        opened_at_ms=lifecycle.opened_at_ms,
+        opening_order_id=lifecycle.opening_order_id,
+    )
 
 
 def _refresh(case: Case, row: Position, report: PositionReport, *, settled: bool = True) -> UpdatePosition:

@@ -6,6 +6,7 @@
 3. The key's identity is checked at the first look, and again before anything that differs is decided; another account's answer
    changes nothing.
 4. Orders are read before positions: an order whose position is not there then has none.
+5. What was decided on the stream meanwhile is newer than a view that began before it: the key is looked at again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 import structlog
 
 from trueup.core import narrate, review
-from trueup.core.cases import Case, Close, KnownOrder, LookAgain, Verdict, Verified
+from trueup.core.cases import Adjust, Adopt, Case, Close, KnownOrder, LookAgain, Verdict, Verified
 from trueup.core.settle import Settlement, settle
 from trueup.core.situation import Ended, Situation
 from trueup.engine.histories import Histories
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from trueup.model.instruments import InstrumentCatalog
     from trueup.ports import Clock, Owner, Store, Venue
 
-__all__ = ["AccountReconciler", "Look", "LookOptions"]
+__all__ = ["AccountReconciler", "FoundTrue", "Look", "LookOptions"]
 
 _log = structlog.get_logger("trueup.engine")
 
@@ -55,12 +56,14 @@ class LookOptions(Value, frozen=True, kw_only=True):
         record: Write anything at all: a dry run leaves no trace.
         orders: Read the order lists too.
         announce: Write SYNCHRONIZATION_STARTED and _COMPLETED.
+        learn: How many rows whose beginning is not known may have their past read.
     """
 
     apply: bool = True
     record: bool = True
     orders: bool = True
     announce: bool = True
+    learn: int = 0
 
 
 @dataclass
@@ -91,8 +94,27 @@ class _Known:
     paused: bool
 
 
+@dataclass
+class FoundTrue:
+    """What the newest look that wrote the book left equal to the venue.
+
+    Attributes:
+        began_ms: Our time before its first request.
+        keys: Row id → key, of every row that is as the venue shows it.
+        doubtful: Symbols with a key that is not.
+    """
+
+    began_ms: int
+    keys: dict[int, PositionKey] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+
+
 class AccountReconciler:
-    """Keeps one account's book true to its venue."""
+    """Keeps one account's book true to its venue.
+
+    Attributes:
+        found_true: By the newest look that wrote the book; None: none did yet.
+    """
 
     def __init__(self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock) -> None:
         self.plan = plan
@@ -105,6 +127,13 @@ class AccountReconciler:
         self._reading: ClockReading | None = None
         self._measured_at_s = 0.0
         self._dry_marks: list[Mark] = []
+        self.found_true: FoundTrue | None = None
+        self._learned: set[int] = set()
+        self._heard_until: dict[PositionKey, int] = {}
+
+    def venue_now_ms(self) -> int:
+        """The venue's time now, as far as its clock was measured."""
+        return self._clock.now_ms() + (self._reading.skew_ms if self._reading is not None else 0)
 
     async def look(self, owner: Owner, options: LookOptions) -> Look:
         """One complete look, committed.
@@ -175,6 +204,7 @@ class AccountReconciler:
 
     async def _once(self, owner: Owner, options: LookOptions, catalog: InstrumentCatalog, *, last: bool) -> Look | None:
         """One look; None: the view was older than what is known, take a newer one."""
+        began_ms = self._clock.now_ms()
         orders = await self.venue.open_orders() if options.orders else None
         view = await self.venue.positions()
         book = await self._store.active(self.plan.name)
@@ -183,7 +213,8 @@ class AccountReconciler:
         assert self._scope is not None
         union = unite(self.plan.name, book, view, catalog, self._scope)
         cases = [self._case(key, union, view, known, catalog) for key in union.keys if not self._is_blocked(key, union)]
-        decided = await Histories(self.venue).decide(await self._with_trades(cases))
+        fresh, overtaken = self._split_overtaken(self._to_learn(cases, options.learn), view)
+        decided = [*await Histories(self.venue).decide(await self._with_trades(fresh)), *overtaken]
         if not last and any(isinstance(verdict, LookAgain) for _, verdict in decided):
             return None
         if any(not isinstance(verdict, Verified) for _, verdict in decided):
@@ -200,6 +231,7 @@ class AccountReconciler:
             holds=tuple(known.holds),
             recorded=tuple(known.recorded),
             ended=await self._ended(decided),
+            marks=tuple(known.marks.values()),
         )
         settlement = settle(decided, situation)
         look = Look(
@@ -215,8 +247,57 @@ class AccountReconciler:
         self._blocked_reports(look, union)
         if orders is not None:
             self._review(look, orders, known, situation)
-        await self._commit(owner, look, situation, options)
+        committed = await self._commit(owner, look, situation, options)
+        if applies:
+            self.found_true = _found_true(began_ms, decided, settlement, committed)
         return look
+
+    def _split_overtaken(
+        self, cases: list[Case], view: PositionsSnapshot
+    ) -> tuple[list[Case], list[tuple[Case, Verdict]]]:
+        """Cases that this view may decide, and those of which the stream told something newer."""
+        self._heard_until = {key: at for key, at in self._heard_until.items() if at >= view.as_of_ms}
+        fresh = [case for case in cases if case.key not in self._heard_until]
+        overtaken: list[tuple[Case, Verdict]] = [
+            (case, LookAgain(why=f"the stream told of {case.key} after this view began"))
+            for case in cases
+            if case.key in self._heard_until
+        ]
+        return fresh, overtaken
+
+    def _to_learn(self, cases: list[Case], limit: int) -> list[Case]:
+        """A few rows a look, each once, have the past read that tells their opening: what the stream says can then close them."""
+        chosen = [case.row.position_id for case in cases if case.row is not None and self._is_unlearned(case)][:limit]
+        self._learned.update(chosen)
+        return [
+            msgspec.structs.replace(case, learn=True)
+            if case.row is not None and case.row.position_id in chosen
+            else case
+            for case in cases
+        ]
+
+    def _is_unlearned(self, case: Case) -> bool:
+        row = case.row
+        known = row is None or row.opening_order_id is not None or row.position_id in self._learned
+        return not known and case.report is not None
+
+    async def commit_heard(
+        self, owner: Owner, decided: list[tuple[Case, Verdict]], settlement: Settlement, situation: Situation
+    ) -> None:
+        """Commits what the stream proved; views that began before it no longer decide on its keys.
+
+        Raises:
+            Conflict: A row changed meanwhile; nothing was written.
+            NotOwner: Another process took the account over; nothing was written.
+        """
+        committed = await self._teller.commit(owner, settlement.change_set(self.plan.name, situation.now_ms))
+        for case, _ in decided:
+            for key in (case.key, case.key._replace(side=case.key.side.opposite)):
+                self._heard_until[key] = max(case.as_of_ms, self._heard_until.get(key, 0))
+        if self.found_true is not None:
+            for close in settlement.closes:
+                self.found_true.keys.pop(close.position_id, None)
+            self.found_true.keys.update(_opened(settlement, committed))
 
     async def _known(self, options: LookOptions) -> _Known:
         name = self.plan.name
@@ -339,7 +420,7 @@ class AccountReconciler:
             why += "; it is not one of ours, so it is left alone: cancel it on the venue"
         look.orphans.append(review.order_report(order, why))
 
-    async def _commit(self, owner: Owner, look: Look, situation: Situation, options: LookOptions) -> None:
+    async def _commit(self, owner: Owner, look: Look, situation: Situation, options: LookOptions) -> Committed:
         settlement = look.settlement
         committed = Committed()
         if options.record:
@@ -369,6 +450,27 @@ class AccountReconciler:
             look.held.append(
                 HeldReport(hold_id=hold_id or 0, kind=group.kind, positions=group.positions, summary=group.summary)
             )
+        return committed
+
+
+def _opened(settlement: Settlement, committed: Committed) -> dict[int, PositionKey]:
+    """The open rows that a change set inserted."""
+    pairs = zip(settlement.opens, committed.position_ids, strict=False)
+    return {position_id: new.key for new, position_id in pairs if new.close is None}
+
+
+def _found_true(
+    began_ms: int, decided: list[tuple[Case, Verdict]], settlement: Settlement, committed: Committed
+) -> FoundTrue:
+    found = FoundTrue(began_ms=began_ms, keys=_opened(settlement, committed))
+    for case, verdict in decided:
+        if isinstance(verdict, Verified | Adjust):
+            found.keys[verdict.row.position_id] = case.key
+        elif not isinstance(verdict, Close | Adopt) or (isinstance(verdict, Adopt) and verdict.hold):
+            found.doubtful.add(case.key.symbol)
+    for group in settlement.held:
+        found.doubtful.update(position.symbol for position in group.positions)
+    return found
 
 
 def _asks_record(case: Case) -> bool:

@@ -1,6 +1,6 @@
-"""What an account's stream asks for: a look, and whether the order lists are to be read with it.
+"""What an account's stream asks for: a decision on what it said, or a look, and whether the order lists are to be read with it.
 
-1. Messages are reasons to look, never facts: whoever looks reads everything again.
+1. What was said is kept as evidence (`Hearing`); what it does not prove within a moment asks for a look, which reads everything.
 2. Looks that messages ask for keep a distance, so that a flapping stream cannot use up the request budget.
 3. A stream that ends (its key was refused, say) leaves the audits, which go on.
 """
@@ -8,24 +8,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.engine.hearing import Hearing
 from trueup.model.errors import TrueupError
-from trueup.model.stream import (
-    StreamAccount,
-    StreamDown,
-    StreamEvent,
-    StreamFill,
-    StreamFunding,
-    StreamOrder,
-    StreamPosition,
-    StreamUnreadable,
-    StreamUp,
-)
+from trueup.model.orders import OrderKind, OrderRecord
+from trueup.model.stream import StreamDown, StreamEvent, StreamFill, StreamOrder, StreamUnreadable, StreamUp
 
 if TYPE_CHECKING:
     from trueup.engine.settings import Timing
@@ -37,13 +30,20 @@ _log = structlog.get_logger("trueup.streams")
 
 
 class Attention:
-    """One account's feed, read by one task. `None` as feed: there is none, and nothing ever asks."""
+    """One account's feed, read by one task. `None` as feed: there is none, and nothing ever asks.
+
+    Attributes:
+        hearing: What was said since the stream came up.
+    """
 
     def __init__(self, feed: Feed | None, clock: Clock, timing: Timing) -> None:
         self._feed = feed
         self._clock = clock
         self._timing = timing
+        self.hearing = Hearing()
+        self._heard = asyncio.Event()
         self._news = asyncio.Event()
+        self._missing: dict[str, float] = {}
         self._look = self._orders = False
         self._looked_at_s = self._orders_at_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -102,6 +102,34 @@ class Attention:
             spacing = self._timing.look_spacing_s - (self._clock.monotonic_s() - self._looked_at_s)
             await self._clock.sleep(max(self._timing.settle_s, min(spacing, seconds)))
 
+    async def hear(self) -> None:
+        """Until the stream says something that could prove a change."""
+        await self._heard.wait()
+        self._heard.clear()
+
+    def ask(self, *, orders: bool = False) -> None:
+        """A look is wanted."""
+        self._look = True
+        self._orders = self._orders or orders
+        self._news.set()
+
+    def found(self, symbols: Iterable[str]) -> None:
+        """An audit found these changed: the stream should have told of fills there, or tell of them now."""
+        if not self.is_up:
+            return
+        deadline = self._clock.monotonic_s() + self._timing.stream_lag_s
+        for symbol in symbols:
+            if not self.hearing.fills(symbol):
+                self._missing.setdefault(symbol, deadline)
+
+    def restart_if_deaf(self) -> None:
+        """Makes the stream anew when what an audit found was not told in time: its connection stands, and says nothing."""
+        deaf = sorted(symbol for symbol, at in self._missing.items() if at <= self._clock.monotonic_s())
+        if deaf and self._feed is not None:
+            _log.warning("stream.deaf", symbols=deaf)
+            self._missing.clear()
+            self._feed.restart(f"an audit found {', '.join(deaf)} changed, and the stream did not tell")
+
     async def _read(self, feed: Feed) -> None:
         try:
             async for event in feed:
@@ -110,17 +138,25 @@ class Attention:
             _log.error("stream.ended", problem=str(error))
 
     def _take(self, event: StreamEvent) -> None:
+        self.hearing.take(event, self._clock.now_ms())
+        if self.hearing.news:
+            self._heard.set()
         match event:
-            case StreamFill() | StreamPosition():
-                self._ask(orders=False)
-            case StreamOrder() | StreamUp() | StreamUnreadable():
-                self._ask(orders=True)
+            case StreamFill(fill=fill):
+                self._missing.pop(fill.symbol, None)
+            case StreamOrder(record=record) if _may_protect(record):
+                self.ask(orders=True)
+            case StreamUp() | StreamUnreadable():
+                self.ask(orders=True)
             case StreamDown():
+                self._missing.clear()
                 _log.warning("stream.down", kind=event.kind.value, problem=event.why)
-            case StreamFunding() | StreamAccount():
+            case _:
                 pass
 
-    def _ask(self, *, orders: bool) -> None:
-        self._look = True
-        self._orders = self._orders or orders
-        self._news.set()
+
+def _may_protect(record: OrderRecord) -> bool:
+    """Whether the order is of the kinds that stops and exits are made of; what an order filled is told by its fills."""
+    if record.kind is OrderKind.LIMIT:
+        return record.reduce_only or record.close_position
+    return record.kind is not OrderKind.MARKET

@@ -18,6 +18,7 @@ from trueup.engine.stops import StopActs
 from trueup.engine.telling import Teller
 from trueup.model.changes import ChangeSet
 from trueup.model.effects import (
+    ON_VENUE,
     SUPERFLUOUS,
     CancelOrder,
     Effect,
@@ -124,7 +125,7 @@ class EffectsWorker:
         return [
             effect
             for effect in await self._store.effects(account=self._plan.name, states=states)
-            if effect.kind is not EffectKind.NOTIFY and not (due_only and effect.next_attempt_at_ms > now)
+            if effect.kind in ON_VENUE and not (due_only and effect.next_attempt_at_ms > now)
         ]
 
     async def _carry_out(self, owner: Owner, effect: Effect, outcome: EffectsOutcome) -> None:

@@ -6,6 +6,8 @@ A call that fails leaves its reason in the history: the past then decides nothin
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +19,8 @@ from trueup.model.positions import PositionKey
 from trueup.ports import Venue
 
 __all__ = ["Histories"]
+
+T = TypeVar("T")
 
 _ROUNDS = 40
 _AT_ONCE = 6
@@ -38,16 +42,20 @@ class Histories:
         return [task.result() for task in tasks]
 
     async def _one(self, case: Case) -> tuple[Case, Verdict]:
-        verdict = decide_key(case)
+        return await self.answered(case, decide_key)
+
+    async def answered(self, case: Case, decide: Callable[[Case], T]) -> tuple[Case, T]:
+        """What `decide` says once all that it asks for was read, and the case with that."""
+        verdict = decide(case)
         for _ in range(_ROUNDS):
             if not isinstance(verdict, NeedsHistory):
                 return case, verdict
             async with self._gate:
                 case = await self._extended(case, verdict)
-            verdict = decide_key(case)
+            verdict = decide(case)
         failed = History(failed=f"{case.key}: the venue's history does not end")
         case = msgspec.structs.replace(case, history=failed)
-        return case, decide_key(case)
+        return case, decide(case)
 
     async def _extended(self, case: Case, needs: NeedsHistory) -> Case:
         history = case.history or History()

@@ -71,6 +71,8 @@ class Timing(Value, frozen=True, kw_only=True):
         lease_s: How long an owner that stopped renewing keeps others out.
         cleanup_window_s, cleanup_pattern: So many failed cleanups within so long are a finding of their own.
         settle_s: After a stream message, how long its companions are waited for.
+        unproven_s: What a stream said and its companions did not prove within so long is left to a look.
+        stream_lag_s: How much later than an audit the stream may tell of a fill before it is taken as deaf.
         look_spacing_s: Between the looks that stream messages ask for.
         orders_spacing_s: Between readings of the order lists that stream messages ask for.
         stream_down_s: A stream that stays down so long is told.
@@ -86,6 +88,8 @@ class Timing(Value, frozen=True, kw_only=True):
     cleanup_window_s: float = 600.0
     cleanup_pattern: int = 5
     settle_s: float = 0.05
+    unproven_s: float = 0.25
+    stream_lag_s: float = 5.0
     look_spacing_s: float = 0.5
     orders_spacing_s: float = 10.0
     stream_down_s: float = 300.0

@@ -1,7 +1,9 @@
 """The daemon's loops: per account, hold the lease, audit, carry effects out, serve requests; none stops another.
 
-1. An account's failure is logged, shown by `status` and tried again; it ends neither its own loop nor another's.
-2. A stream's message says "look again": it costs a look, never decides by itself. A lost one costs latency, never truth.
+1. An account's failure is logged, shown by `status` and tried again, soon at first and then less often; it ends neither its own
+   loop nor another's.
+2. What a stream says is decided on at once where it proves something, and else asks for a look. A lost message costs latency,
+   never truth.
 3. Audits come as often as the request budget of their way out allows, spread over the accounts behind it (`Pace`).
 4. A stop is clean at any instant: what was committed stands, what was not is decided again at the next start.
 """
@@ -16,6 +18,7 @@ import structlog
 
 from trueup.calls import counted
 from trueup.engine.attention import Attention
+from trueup.engine.ears import Ears
 from trueup.engine.following import Follower
 from trueup.engine.heart import Heart
 from trueup.engine.lease import holding
@@ -24,6 +27,7 @@ from trueup.engine.native import NativeTrailing
 from trueup.engine.runner import Runner
 from trueup.engine.work import PassOptions
 from trueup.model.errors import NotOwner, StoreUnavailable, TrueupError
+from trueup.model.positions import Evidence
 
 if TYPE_CHECKING:
     from trueup.engine.settings import Timing
@@ -37,6 +41,8 @@ _log = structlog.get_logger("trueup.engine")
 _TICK_S = 0.25
 _RETRY_S = 2.0
 _TELL_S = 1.0
+_LEARN = 5
+"""So many rows have their beginning read at an audit: a bounded number of requests, however many positions there are."""
 
 
 class Supervisor:
@@ -132,38 +138,68 @@ class Supervisor:
             await self._clock.sleep(_TELL_S)
 
     async def _work(self, runner: Runner, owner: Owner) -> None:
-        """Audits at their times, looks that the stream asks for, and other commands' requests, until something fails."""
-        pace = runner.work.pace
+        """Audits and decisions on the stream, side by side, until something fails."""
         async with Attention(self._open_feed(runner.account), self._clock, self._timing) as attention:
-            audits = 0
-            next_audit = self._clock.monotonic_s()
-            while True:
-                runner.work.streams = attention.words
-                due = self._clock.monotonic_s() >= next_audit
-                if due:
-                    next_audit = pace.next_after(runner.account, next_audit)
-                    if next_audit <= self._clock.monotonic_s():
-                        next_audit = pace.next_after(runner.account, self._clock.monotonic_s())
-                if due or attention.wants_look() or self._followers[runner.account].wants_look():
-                    nth = due and audits % self._timing.orders_every == 0
-                    orders = nth or (not attention.is_up and pace.affords_orders) or attention.wants_orders()
-                    attention.looking(orders=orders)
-                    await self._audit(runner, owner, orders=orders, due=due)
-                    audits += due
-                for request in await self._store.take_requests(owner):
-                    await runner.serve(owner, request)
-                    await self._manager.reload(runner.account)
-                await attention.wait(min(_TICK_S, max(0.0, next_audit - self._clock.monotonic_s())))
+            ears = Ears(runner, self._manager, attention, self._timing, self._clock)
+            beside = [
+                asyncio.create_task(ears.listen(owner), name=f"listening {runner.account}"),
+                asyncio.create_task(ears.act(owner), name=f"acting {runner.account}"),
+            ]
+            try:
+                await self._audits(runner, owner, attention)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
-    async def _audit(self, runner: Runner, owner: Owner, *, orders: bool, due: bool) -> None:
-        options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True)
+    async def _audits(self, runner: Runner, owner: Owner, attention: Attention) -> None:
+        """Audits at their times, looks that the stream asks for, and other commands' requests."""
+        pace = runner.work.pace
+        audits = failures = 0
+        next_audit = self._clock.monotonic_s()
+        while True:
+            runner.work.streams = attention.words
+            due = self._clock.monotonic_s() >= next_audit
+            if due:
+                next_audit = pace.next_after(runner.account, next_audit)
+                if next_audit <= self._clock.monotonic_s():
+                    next_audit = pace.next_after(runner.account, self._clock.monotonic_s())
+            if due or attention.wants_look() or self._followers[runner.account].wants_look():
+                nth = due and audits % self._timing.orders_every == 0
+                orders = nth or (not attention.is_up and pace.affords_orders) or attention.wants_orders()
+                attention.looking(orders=orders)
+                report = await self._audit(runner, owner, orders=orders, due=due)
+                audits += due
+                failures = 0 if report is not None and report.observed else failures + 1
+                if failures:
+                    retry_s = min(self._timing.audit_interval_s, _RETRY_S * 2 ** min(failures - 1, 16))
+                    next_audit = min(next_audit, self._clock.monotonic_s() + retry_s)
+                elif report is not None:
+                    attention.found(_moved(report))
+            attention.restart_if_deaf()
+            for request in await self._store.take_requests(owner):
+                await runner.serve(owner, request)
+                await self._manager.reload(runner.account)
+            await attention.wait(min(_TICK_S, max(0.0, next_audit - self._clock.monotonic_s())))
+
+    async def _audit(self, runner: Runner, owner: Owner, *, orders: bool, due: bool) -> AccountReport | None:
+        """One pass; None: the book could not be read or written."""
+        learn = _LEARN if due and runner.work.streams == "up" else 0
+        options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True, learn=learn)
         try:
             with counted() as spent:
                 report = await runner.work.run_pass(owner, options, lambda _: None)
         except StoreUnavailable as error:
             _log.error("account.store_unavailable", account=runner.account, problem=str(error))
-            return
+            return None
         runner.work.pace.looked(runner.account, spent.cost, orders=orders, audit=due and report.observed)
         self._on_report(report)
         await self._manager.reload(runner.account)
         _log.info("account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)
+        return report
+
+
+def _moved(report: AccountReport) -> list[str]:
+    """Symbols of which a stream should have told fills."""
+    proven = [row for row in report.closed_phantom if row.close is not None and row.close.evidence is Evidence.FILLS]
+    return [row.symbol for row in proven] + [change.position.symbol for change in report.updated_quantity]

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -18,15 +19,17 @@ import structlog
 
 from trueup.calls import protective
 from trueup.engine.account import AccountReconciler, Look, LookOptions
+from trueup.engine.amending import Amender
 from trueup.engine.closing import check_may_close, request_closes
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
 from trueup.engine.keeper import Keeper, Kept
+from trueup.engine.listening import Listener
 from trueup.engine.numbers import counted
 from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
 from trueup.engine.watch import Outage, Watch
 from trueup.model.changes import ChangeSet, UpdatePosition
-from trueup.model.effects import EffectKind, EffectState
+from trueup.model.effects import ON_VENUE, EffectState
 from trueup.model.errors import (
     AccountMismatch,
     AuthenticationRefused,
@@ -58,6 +61,7 @@ class PassOptions(Value, frozen=True, kw_only=True):
     orders: bool = True
     announce: bool = True
     due_effects_only: bool = False
+    learn: int = 0
 
 
 class LastLook(Value, frozen=True, kw_only=True):
@@ -129,10 +133,13 @@ class AccountWork:
         self._store = store
         self._clock = clock
         self._reconciler = AccountReconciler(plan, venue, store, clock)
+        self.listener = Listener(self._reconciler, store, clock)
         self._effects = EffectsWorker(plan, timing, venue, store, clock)
         self._keeper = Keeper(plan, venue, store, clock, self._effects.stops)
         self.pace = pace if pace is not None else Pace((plan.name,), None, timing, clock)
         self._watch = Watch(plan, timing, store, clock, self.pace)
+        self._acting = asyncio.Lock()
+        self._amender = Amender(plan, venue, store, clock)
         self._last: LastLook | None = None
         self.notices = NoticesWorker(plan, store, clock, notifier)
         self.streams = "none"
@@ -158,6 +165,8 @@ class AccountWork:
             await self._remember(owner, report, total, error=None)
             if options.announce:
                 await self._announce(owner, EventType.SYNCHRONIZATION_COMPLETED, _counts(report))
+            if report.applied:
+                await self._amender.run_pass(owner)
         return await self._told(owner, options, report)
 
     async def _told(self, owner: Owner, options: PassOptions, report: AccountReport) -> AccountReport:
@@ -188,8 +197,7 @@ class AccountWork:
             outcome = EffectsOutcome()
             if look.applied and self.plan.mode is AccountMode.PROTECT:
                 progress(f"{name}: carrying effects out")
-                with protective():
-                    outcome = await self._effects.run_pass(owner, due_only=options.due_effects_only)
+                outcome = await self._acted(owner, due_only=options.due_effects_only)
                 total.effects.take(outcome)
             await self._keeper.conclude(owner, look, total.kept, outcome.covered, record=record)
             total.numbers.append((total.kept, outcome))
@@ -206,7 +214,13 @@ class AccountWork:
         began, observed = self._clock.monotonic_s(), False
         try:
             look = await self._reconciler.look(
-                owner, LookOptions(apply=not options.dry_run, record=not options.dry_run, orders=options.orders)
+                owner,
+                LookOptions(
+                    apply=not options.dry_run,
+                    record=not options.dry_run,
+                    orders=options.orders,
+                    learn=options.learn,
+                ),
             )
             observed = True
         finally:
@@ -216,6 +230,22 @@ class AccountWork:
 
     def _patience_ms(self) -> int:
         return max(self.plan.policy.confirm_after_ms, self.plan.grace_ms) + _SLACK_MS
+
+    async def carry_out(self, owner: Owner) -> None:
+        """Carries out what was decided between two passes, one at a time with the passes' own.
+
+        Raises:
+            NotOwner: The account was taken over.
+            StoreUnavailable: The book cannot be read or written.
+        """
+        if self.plan.mode is AccountMode.PROTECT and not await self._store.is_paused(self.plan.name):
+            await self._acted(owner, due_only=True)
+
+    async def _acted(self, owner: Owner, *, due_only: bool) -> EffectsOutcome:
+        """Effects on the venue, first in line; one pass of them at a time."""
+        async with self._acting:
+            with protective():
+                return await self._effects.run_pass(owner, due_only=due_only)
 
     async def _unobserved(
         self,
@@ -238,7 +268,7 @@ class AccountWork:
     async def _report(self, total: _Sum, error: Exception | None) -> AccountReport:
         unfinished = (EffectState.PENDING, EffectState.ESCALATED)
         effects = await self._store.effects(account=self.plan.name, states=unfinished)
-        waiting = [effect for effect in effects if effect.kind is not EffectKind.NOTIFY]
+        waiting = [effect for effect in effects if effect.kind in ON_VENUE]
         look = total.last
         report = AccountReport(
             account=self.plan.name,

@@ -15,7 +15,9 @@ from trueup.model.positions import PositionKey
 from trueup.model.values import Value
 
 __all__ = [
+    "ON_VENUE",
     "SUPERFLUOUS",
+    "AmendClose",
     "CancelOrder",
     "Effect",
     "EffectKind",
@@ -36,6 +38,11 @@ class EffectKind(StrEnum):
     CLOSE_POSITION = "close_position"
     PLACE_STOP = "place_stop"
     NOTIFY = "notify"
+    AMEND_CLOSE = "amend_close"
+
+
+ON_VENUE = frozenset(EffectKind) - {EffectKind.NOTIFY, EffectKind.AMEND_CLOSE}
+"""Effects that act on the venue: what a pass is judged by."""
 
 
 class EffectState(StrEnum):
@@ -68,6 +75,15 @@ class MarketClose(Value, frozen=True, kw_only=True):
     position_id: int
     client_order_id: str
     note: str = ""
+
+
+class AmendClose(Value, frozen=True, kw_only=True):
+    """Look later whether the history tells more of a close than was known when it was booked. `grade`: what proved it then."""
+
+    symbol: str
+    side: Side
+    position_id: int
+    grade: str
 
 
 class PlaceStop(Value, frozen=True, kw_only=True):
@@ -116,7 +132,7 @@ class Notice(Value, frozen=True, kw_only=True):
 class NewEffect(Value, frozen=True, kw_only=True):
     """`dedup_key` makes it unique among unfinished effects of the account: recorded again, it is the same effect.
 
-    `payload` is the JSON of the kind's type (`CancelOrder`, `MarketClose`, `PlaceStop`, `Notice`).
+    `payload` is the JSON of the kind's type (`CancelOrder`, `MarketClose`, `PlaceStop`, `AmendClose`, `Notice`).
     """
 
     account: str

@@ -1,0 +1,168 @@
+"""Looks again at closes of which the venue's history may tell more by now, and amends the record with an event.
+
+1. Each is a durable effect that was recorded with the close: a crash forgets none.
+2. It is ordinary reading, done after everything else; a venue that does not answer only delays it, and nobody is told.
+3. It ends: with the better record, or when the venue's history has had its time to tell.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trueup.core import narrate
+from trueup.core.amend import AMENDED, amended
+from trueup.core.cases import Case, Lifecycle, LookAgain, NeedsHistory
+from trueup.core.records import recorded_trades
+from trueup.engine.histories import Histories
+from trueup.engine.telling import Teller
+from trueup.model.changes import ChangeSet, ClosePosition, Observation
+from trueup.model.effects import AmendClose, Effect, EffectKind, EffectState, EffectUpdate
+from trueup.model.errors import AuthenticationRefused, Conflict, Rejected, Unobserved
+from trueup.model.positions import Evidence, Position, PositionStatus
+from trueup.model.values import from_json, to_json
+
+if TYPE_CHECKING:
+    from trueup.engine.settings import AccountPlan
+    from trueup.ports import Clock, Owner, Store, Venue
+
+__all__ = ["Amender"]
+
+_log = structlog.get_logger("trueup.engine")
+
+_PER_PASS = 5
+_SOON_MS = (2_000, 30_000, 300_000)
+_LATER_MS = (60_000, 600_000, 3_600_000, 21_600_000, 86_400_000)
+"""How long after the close its record is looked at: for one that fills prove, and for one on lesser evidence."""
+
+
+class Amender:
+    """One account's."""
+
+    def __init__(self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock) -> None:
+        self._plan, self._venue, self._store, self._clock = plan, venue, store, clock
+        self._teller = Teller(plan, store, clock)
+
+    async def run_pass(self, owner: Owner) -> int:
+        """Looks at those whose time has come, a few a pass; how many records it amended.
+
+        Raises:
+            NotOwner: The account was taken over; what was committed before stands.
+        """
+        done = 0
+        waiting = await self._store.effects(
+            account=self._plan.name,
+            states=(EffectState.PENDING, EffectState.ESCALATED),
+            kind=EffectKind.AMEND_CLOSE,
+        )
+        due = [effect for effect in waiting if self._is_due(effect)]
+        for effect in due[:_PER_PASS]:
+            done += await self._one(owner, effect, from_json(effect.payload, AmendClose))
+        return done
+
+    def _is_due(self, effect: Effect) -> bool:
+        times = _times(from_json(effect.payload, AmendClose))
+        after_ms = times[min(effect.attempts, len(times) - 1)]
+        return self._clock.now_ms() >= max(effect.created_at_ms + after_ms, effect.next_attempt_at_ms)
+
+    async def _one(self, owner: Owner, effect: Effect, amend: AmendClose) -> bool:
+        row = await self._store.position(amend.position_id)
+        if row is None or row.status is not PositionStatus.CLOSED:
+            await self._write(owner, effect, amend, "the book no longer has that close", ended=True)
+            return False
+        try:
+            case, found = await self._found(row)
+        except (Unobserved, Rejected, AuthenticationRefused) as error:
+            await self._write(owner, effect, amend, str(error), ended=False, failed=True)
+            return False
+        if isinstance(found, str):
+            last = effect.attempts + 1 >= len(_times(amend))
+            await self._write(owner, effect, amend, found, ended=last)
+            return False
+        try:
+            await self._amend(owner, effect, row, case, found)
+        except Conflict as conflict:
+            await self._write(owner, effect, amend, str(conflict), ended=False, failed=True)
+            return False
+        return True
+
+    async def _found(self, row: Position) -> tuple[Case, Lifecycle | str]:
+        view = await self._venue.positions(row.symbol)
+        catalog = await self._venue.catalog()
+        sides = {report.side: report for report in view.reports if report.symbol == row.symbol}
+        case = Case(
+            key=row.key,
+            row=row,
+            report=sides.get(row.side),
+            opposite=sides.get(row.side.opposite),
+            instrument=catalog.get(row.symbol),
+            as_of_ms=view.as_of_ms,
+            now_ms=view.received_at_ms,
+            policy=self._plan.policy,
+        )
+        case, found = await Histories(self._venue).answered(case, amended)
+        return case, found.why if isinstance(found, LookAgain | NeedsHistory) else found
+
+    async def _amend(self, owner: Owner, effect: Effect, row: Position, case: Case, lifecycle: Lifecycle) -> None:
+        assert lifecycle.close is not None
+        now = self._clock.now_ms()
+        better = lifecycle.close
+        was = row.close.evidence.value if row.close is not None else "nothing"
+        why = f"{was} → {better.evidence.value}: the venue's history tells more by now"
+        await self._teller.commit(
+            owner,
+            ChangeSet(
+                account=self._plan.name,
+                now_ms=now,
+                closes=(
+                    ClosePosition(
+                        position_id=row.position_id,
+                        version=row.version,
+                        details=better,
+                        entry_price=lifecycle.entry_price,
+                        opened_at_ms=lifecycle.opened_at_ms,
+                        opening_order_id=lifecycle.opening_order_id,
+                        amends=True,
+                    ),
+                ),
+                trades=tuple(recorded_trades(self._plan.name, lifecycle, position_id=row.position_id)),
+                events=(narrate.amended(row, better, why, now),),
+                effect_updates=(_update(effect, now, why, ended=True, failed=False),),
+                observations=(
+                    Observation(
+                        account=self._plan.name,
+                        at_ms=now,
+                        name=AMENDED,
+                        input=to_json(case),
+                        output=to_json(lifecycle),
+                        position_id=row.position_id,
+                    ),
+                ),
+            ),
+        )
+        _log.info("close.amended", account=self._plan.name, position_id=row.position_id, evidence=better.evidence.value)
+
+    async def _write(
+        self, owner: Owner, effect: Effect, amend: AmendClose, outcome: str, *, ended: bool, failed: bool = False
+    ) -> None:
+        now = self._clock.now_ms()
+        update = _update(effect, now, outcome, ended=ended, failed=failed)
+        await self._store.commit(owner, ChangeSet(account=self._plan.name, now_ms=now, effect_updates=(update,)))
+
+
+def _times(amend: AmendClose) -> tuple[int, ...]:
+    return _SOON_MS if amend.grade == Evidence.FILLS.value else _LATER_MS
+
+
+def _update(effect: Effect, now: int, outcome: str, *, ended: bool, failed: bool) -> EffectUpdate:
+    """A look that failed is not counted: only what the venue answered is an attempt."""
+    return EffectUpdate(
+        effect_id=effect.effect_id,
+        state=EffectState.DONE if ended else EffectState.PENDING,
+        attempts=effect.attempts if failed else effect.attempts + 1,
+        next_attempt_at_ms=now + (30_000 if failed else 0),
+        outcome=outcome if ended else None,
+        last_error=None,
+        done_at_ms=now if ended else None,
+    )

@@ -1,0 +1,108 @@
+"""Closes whose record gets better, and those that stay as they are."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from tests.unit.core.core_cases import BTC, BUY, LONG, SELL, T0, VIEW, case, fill, history, row
+from trueup.core.amend import amended, can_get_better
+from trueup.core.cases import Lifecycle, NeedsHistory
+from trueup.model.orders import Funding
+from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
+
+CLOSED = VIEW - 60_000
+OPEN = fill(BUY, "5", "100", T0, order="open", fee="0.1")
+EXIT = fill(SELL, "5", "110", CLOSED, order="exit", fee="0.1")
+
+
+def details(evidence: Evidence = Evidence.FILLS, **changes: object) -> CloseDetails:
+    base = CloseDetails(
+        quantity=Decimal(5),
+        exit_price=Decimal(110),
+        settle_asset="USDT",
+        realized_pnl=Decimal(50),
+        exit_reason=ExitReason.EXTERNAL,
+        evidence=evidence,
+        complete=evidence is Evidence.FILLS,
+        closing_order_id="exit" if evidence is Evidence.FILLS else None,
+        closed_at_ms=CLOSED,
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def closed_row(close: CloseDetails) -> Position:
+    return row(LONG, "5", seen=T0 + 1_000, changed=T0, order="open", status=PositionStatus.CLOSED, close=close)
+
+
+def paid(amount: str) -> Funding:
+    return Funding(symbol=BTC, payment_id="f", side=None, amount=Decimal(amount), asset="USDT", at_ms=T0 + 3_600_000)
+
+
+def found(close: CloseDetails, *fills: object, **more: object) -> object:
+    return amended(case(closed_row(close), None, history(fills, **more)))  # type: ignore[arg-type]
+
+
+def test_funding_that_was_not_known_is_filled_in() -> None:
+    better = found(details(), OPEN, EXIT, funding=[paid("-0.5")])
+    assert isinstance(better, Lifecycle)
+    assert better.close is not None
+    assert better.close.funding == Decimal("-0.5")
+    assert better.close.net_pnl == Decimal("49.3")
+
+
+def test_a_close_on_absence_is_proven_by_a_history_that_lagged() -> None:
+    guess = details(Evidence.ABSENCE, exit_price=Decimal(104), exit_reason=ExitReason.PHANTOM_ON_SYNC)
+    better = found(guess, OPEN, EXIT)
+    assert isinstance(better, Lifecycle)
+    assert better.close is not None
+    assert (better.close.evidence, better.close.exit_price) == (Evidence.FILLS, Decimal(110))
+
+
+def test_a_history_that_still_shows_nothing_changes_nothing() -> None:
+    assert isinstance(found(details(Evidence.ABSENCE)), str)
+
+
+def test_a_lifecycle_that_came_later_is_not_mistaken_for_it() -> None:
+    later = [fill(BUY, "5", "120", CLOSED + 1_000, order="new"), fill(SELL, "5", "125", CLOSED + 2_000, order="out")]
+    better = found(details(), OPEN, EXIT, *later, funding=[paid("-0.5")])
+    assert isinstance(better, Lifecycle)
+    assert better.close is not None
+    assert better.close.exit_price == Decimal(110)
+
+
+def test_other_amounts_under_the_same_grade_are_not_believed() -> None:
+    assert isinstance(found(details(quantity=Decimal(7)), OPEN, EXIT), str)
+
+
+def test_nothing_better_is_no_change() -> None:
+    same = details(funding=Decimal(0), exit_reason=ExitReason.MANUAL)
+    assert found(same, OPEN, EXIT) == "nothing better"
+
+
+def test_what_it_needs_is_asked_for() -> None:
+    asked = amended(case(closed_row(details()), None, history([OPEN, EXIT], asked=())))
+    assert isinstance(asked, NeedsHistory)
+    assert asked.order_ids == ("exit",)
+    assert asked.want_funding_since_ms == T0
+
+
+@pytest.mark.parametrize(
+    ("close", "read", "wanted"),
+    [
+        (details(), True, False),
+        (details(), False, True),
+        (details(complete=False), True, True),
+        (details(Evidence.ABSENCE), True, True),
+        (details(Evidence.CLOSED_PNL), True, True),
+    ],
+)
+def test_which_records_are_looked_at_again(close: CloseDetails, read: bool, wanted: bool) -> None:
+    assert can_get_better(close, funding_read=read) is wanted
+
+
+def test_the_contract_must_still_be_listed() -> None:
+    gone = amended(case(closed_row(details()), None, history([OPEN, EXIT]), instrument=None))
+    assert gone == "its contract is no longer listed"

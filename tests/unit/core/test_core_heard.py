@@ -1,0 +1,202 @@
+"""What a stream said, decided by the same rules as a look: which of it proves something, and which waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.core.core_cases import BUY, LINEAR, LONG, POLICY, SELL, SHORT, T0, VIEW, fill, policy, report, row
+from trueup.core.cases import Adjust, Adopt, Case, Close, Verified
+from trueup.core.decide import decide_key
+from trueup.core.heard import flipped_case, heard_case, is_provable, speaks_until_ms
+from trueup.model.orders import Fill, OrderKind, OrderRecord, OrderSide, OrderStatus, Side
+from trueup.model.positions import ExitReason, Position
+from trueup.model.stream import StreamPosition
+
+NOW = VIEW + 5_000
+OPENED = fill(BUY, "5", "100", T0, order="open")
+BOOK = row(quantity="5", seen=VIEW, changed=T0, order="open")
+
+
+def slot(
+    quantity: str = "0",
+    side: Side | None = None,
+    *,
+    at: int | None = NOW,
+    leg: Side | None = None,
+    sequence: int | None = None,
+) -> StreamPosition:
+    open_as = report(side, quantity, hedge=leg is not None, changed=at) if side is not None else None
+    return StreamPosition(
+        symbol=BOOK.symbol,
+        leg=leg,
+        side=side,
+        quantity=Decimal(quantity),
+        entry_price=open_as.entry_price if open_as is not None else None,
+        at_ms=at,
+        told_ms=NOW,
+        sequence=sequence,
+        report=open_as,
+    )
+
+
+def case_of(
+    *slots: StreamPosition,
+    heard: Sequence[Fill] = (),
+    recorded: Sequence[Fill] = (OPENED,),
+    book: Position = BOOK,
+    orders: Sequence[OrderRecord] = (),
+) -> Case | None:
+    return heard_case(
+        book,
+        LINEAR,
+        POLICY,
+        slots=slots,
+        heard=heard,
+        recorded=recorded,
+        orders=orders,
+        known_orders=(),
+        now_ms=NOW,
+    )
+
+
+def decided(*slots: StreamPosition, **more: object) -> object:
+    case = case_of(*slots, **more)  # type: ignore[arg-type]
+    assert case is not None
+    return decide_key(case)
+
+
+def test_fills_to_zero_and_the_slot_flat_after_them_close() -> None:
+    verdict = decided(slot(), heard=[fill(SELL, "5", "110", NOW, order="exit")])
+    assert isinstance(verdict, Close)
+    assert is_provable(verdict)
+    assert verdict.details.realized_pnl == Decimal(50)
+    assert verdict.details.complete
+    assert verdict.details.funding is None
+
+
+def test_a_flat_slot_without_a_fill_closes_nothing() -> None:
+    assert not is_provable(decided(slot()))  # type: ignore[arg-type]
+
+
+def test_fills_without_the_slot_are_no_case() -> None:
+    assert case_of(heard=[fill(SELL, "5", "110", NOW)]) is None
+
+
+def test_a_fill_newer_than_its_slot_waits_for_it() -> None:
+    assert case_of(slot(at=NOW - 1), heard=[fill(SELL, "5", "110", NOW)]) is None
+
+
+def test_a_missing_fill_shows_and_closes_nothing() -> None:
+    verdict = decided(slot(), heard=[fill(SELL, "2", "110", NOW)])
+    assert not is_provable(verdict)  # type: ignore[arg-type]
+
+
+def test_a_row_whose_beginning_is_not_recorded_is_left_to_a_look() -> None:
+    assert case_of(slot(), heard=[fill(SELL, "5", "110", NOW)], recorded=()) is None
+
+
+def test_a_fill_that_was_heard_and_recorded_counts_once() -> None:
+    verdict = decided(slot(), heard=[OPENED, fill(SELL, "5", "110", NOW)])
+    assert isinstance(verdict, Close)
+    assert verdict.details.quantity == Decimal(5)
+
+
+def test_fills_of_an_earlier_lifecycle_do_not_disturb() -> None:
+    earlier = [fill(BUY, "9", "90", T0 - 2_000), fill(SELL, "9", "95", T0 - 1_000)]
+    verdict = decided(slot(), heard=[*earlier, fill(SELL, "5", "110", NOW)])
+    assert isinstance(verdict, Close)
+    assert verdict.details.quantity == Decimal(5)
+
+
+def test_a_reduction_is_explained_by_its_fill() -> None:
+    verdict = decided(slot("3", LONG), heard=[fill(SELL, "2", "110", NOW)])
+    assert isinstance(verdict, Adjust)
+    assert is_provable(verdict)
+    assert verdict.lifecycle is not None
+    assert verdict.lifecycle.realized_pnl == Decimal(20)
+
+
+def test_nothing_that_moved_is_verified() -> None:
+    assert isinstance(decided(slot("5", LONG)), Verified)
+
+
+def test_a_flip_closes_one_side_and_opens_the_other() -> None:
+    case = case_of(slot("3", SHORT), heard=[fill(SELL, "8", "110", NOW, order="flip")])
+    assert case is not None
+    first = decide_key(case)
+    assert isinstance(first, Close)
+    assert first.details.quantity == Decimal(5)
+    other = flipped_case(case)
+    assert other is not None
+    second = decide_key(other)
+    assert isinstance(second, Adopt)
+    assert is_provable(second)
+    assert second.lifecycle is not None
+    assert second.lifecycle.opening_order_id == "flip"
+
+
+def test_a_flip_waits_for_a_bot_that_writes_its_own_rows() -> None:
+    case = heard_case(
+        BOOK,
+        LINEAR,
+        policy(after_ms=5_000),
+        slots=[slot("3", SHORT)],
+        heard=[fill(SELL, "8", "110", NOW)],
+        recorded=[OPENED],
+        orders=(),
+        known_orders=(),
+        now_ms=NOW,
+    )
+    assert case is not None
+    other = flipped_case(case)
+    assert other is not None
+    assert not is_provable(decide_key(other))
+
+
+def test_a_one_way_slot_is_not_believed_beside_fills_that_tell_legs() -> None:
+    opened = fill(BUY, "5", "100", T0, order="open", leg=LONG)
+    assert case_of(slot(), heard=[fill(SELL, "5", "110", NOW, leg=LONG)], recorded=[opened]) is None
+
+
+def test_a_leg_is_closed_by_its_own_slot_and_fills() -> None:
+    opened = fill(BUY, "5", "100", T0, order="open", leg=LONG)
+    heard = [fill(SELL, "5", "110", NOW, leg=LONG), fill(SELL, "4", "110", NOW + 50, leg=SHORT)]
+    verdict = decided(slot(leg=LONG), slot("4", SHORT, leg=SHORT, at=NOW + 50), heard=heard, recorded=[opened])
+    assert isinstance(verdict, Close)
+    assert verdict.details.quantity == Decimal(5)
+
+
+def test_the_closing_order_names_the_reason() -> None:
+    closing = fill(SELL, "5", "95", NOW, order="child")
+    record = OrderRecord(
+        symbol=BOOK.symbol,
+        order_id="child",
+        client_order_id=None,
+        kind=OrderKind.STOP,
+        status=OrderStatus.FILLED,
+        order_side=OrderSide.SELL,
+        created_by="stop_loss",
+    )
+    verdict = decided(slot(), heard=[closing], orders=[record])
+    assert isinstance(verdict, Close)
+    assert verdict.details.exit_reason is ExitReason.STOP_LOSS
+
+
+@pytest.mark.parametrize(
+    ("told", "until"),
+    [
+        (slot(at=NOW), NOW + 1),
+        (slot(at=None), None),
+        (slot(at=NOW - 10), None),
+        (slot(at=NOW - 10, sequence=7), NOW + 1),
+        (slot(at=NOW - 10, sequence=6), None),
+    ],
+    ids=["same-instant", "no-time", "older", "older-but-later-in-sequence", "older-in-sequence"],
+)
+def test_how_long_a_slot_speaks(told: StreamPosition, until: int | None) -> None:
+    fills = [fill(SELL, "5", "110", NOW)]
+    numbered = [Fill(**{name: getattr(one, name) for name in one.__struct_fields__} | {"sequence": 7}) for one in fills]
+    assert speaks_until_ms(told, numbered) == until
