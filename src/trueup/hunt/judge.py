@@ -19,7 +19,7 @@ import structlog
 from trueup.hunt.truth import Lifecycle, Truth
 from trueup.model.effects import EffectKind, EffectState
 from trueup.model.holds import HoldState
-from trueup.model.positions import Evidence, Position, PositionStatus
+from trueup.model.positions import Evidence, Origin, Position, PositionStatus
 from trueup.sim.world.events import AccountChanged, ConditionalChanged, OrderChanged, WorldEvent
 from trueup.sim.world.ids import uuid_text
 from trueup.sim.world.types import ConditionalKind, ConditionalOrder, ConditionalStatus, EndReason, Order
@@ -46,6 +46,7 @@ INVARIANTS = {
     "one-row-each": "a lifecycle is recorded once",
     "no-order-outlives": "no order of ours outlives its lifecycle",
     "last-stop-stays": "no open position loses its last stop by our act",
+    "protected-in-time": "an open position of the bot's has a live stop within the grace and the time that faults took",
     "only-ours-cancelled": "no order is cancelled that is not ours to cancel",
     "effect-done-once": "every effect is carried out, and none twice in its result",
     "stale-owner": "who lost the account changes nothing",
@@ -54,6 +55,10 @@ INVARIANTS = {
 }
 
 _SLACK_MS = 5_000
+_GRACE_S = 10.0
+_BAN_S = 600.0
+_RECOVERY_S = 60.0
+"""Leases that run out, streams that come back, an effect's next attempt."""
 _STALEST_MS = 4_000
 _MONEY = Decimal("0.000001")
 _RELATIVE = Decimal("0.0000001")
@@ -93,6 +98,8 @@ class Judge:
         self._read_ms: dict[str, int] = {}
         self._told: set[tuple[str, int, str]] = set()
         self._closes_in: dict[str, int] = {}
+        self._faulty_until_s = 0.0
+        self._naked_s: dict[int, float] = {}
 
     def violated(self, invariant: str, text: str) -> None:
         """Says so, once for each text."""
@@ -120,7 +127,39 @@ class Judge:
         }
 
     def fault_time(self, happening: Happening) -> None:
-        """Faults excuse delays, nothing else: kept for the bounds."""
+        """Faults excuse delays, nothing else."""
+        lasts_s = happening.for_s + float(happening.data.get("down_s", 0))
+        if happening.kind == "banned":
+            lasts_s += _BAN_S
+        self.excuse(lasts_s + float(happening.data.get("retry_after_s", 0)))
+
+    def excuse(self, seconds: float) -> None:
+        """From now on for so long, and the time to recover, nobody is expected to be quick."""
+        self._faulty_until_s = max(self._faulty_until_s, self._sim.loop.time() + seconds + _RECOVERY_S)
+
+    def tick(self, seconds: float) -> None:
+        """So much time has passed: how long has a position stood without a stop while nothing was wrong?"""
+        if self._sim.loop.time() < self._faulty_until_s:
+            self._naked_s.clear()
+            return
+        self.truth.update()
+        lives = self.truth.open_now()
+        bound_s = _GRACE_S + self._sim.plan.settings["sync"]["audit_interval_s"] + _SLACK_MS / 1000
+        for row in self._sim.active_rows():
+            life = lives.get((row.account, row.symbol, row.side.value))
+            wanted = row.origin is Origin.BOT and self._sim.plan.modes[row.account] == "protect"
+            if life is None or not wanted or self._has_stop(life):
+                self._naked_s.pop(row.position_id, None)
+                continue
+            naked_s = self._naked_s.get(row.position_id, 0.0) + seconds
+            self._naked_s[row.position_id] = naked_s
+            if naked_s - seconds <= bound_s < naked_s:
+                text = f"row {row.position_id} {row.key} has had no live stop for {naked_s:g} s while nothing was wrong"
+                self.violated("protected-in-time", text)
+
+    def _has_stop(self, life: Lifecycle) -> bool:
+        view = self._world.look(life.account)
+        return bool(view.live_stops(self._world.instrument(view.spec.venue, life.symbol).symbol, life.leg))
 
     # what is seen
     def look(self) -> None:

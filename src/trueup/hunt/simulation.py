@@ -111,6 +111,7 @@ class Node:
 
     def _died(self, host: Host) -> None:
         self.manager = None
+        self._sim.judge.excuse(20.0)
         self._sim.note(self.name, "is killed")
         self._sim.network.died(host)
 
@@ -255,6 +256,7 @@ class Simulation:
     async def _keep_world(self) -> None:
         while True:
             self.network.tick()
+            self.judge.tick(1.0)
             await asyncio.sleep(1.0)
 
     def _perform(self, act: Act) -> None:
