@@ -63,13 +63,13 @@ class Acts:
         self._store = store
 
     async def cancel(self, cancel: CancelOrder) -> Attempt:
-        """One attempt at a cancel."""
+        """One attempt at a cancel. The position is read last, so that nothing but the cancel's own flight comes after it."""
+        order = await self._listed(cancel)
         view = await self._venue.positions(cancel.symbol)
         if any(report.symbol == cancel.symbol and report.side is cancel.side for report in view.reports):
             return Attempt(done=True, kept=True, outcome="a position is open there: the order belongs to it")
         if view.quarantined:
             return Attempt(done=False, outcome=f"the position could not be read: {view.quarantined[0].problem}")
-        order = await self._listed(cancel)
         if order is None:
             return await self.absent(cancel)
         if not order.closes(cancel.side):

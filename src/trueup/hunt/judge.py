@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import structlog
 
@@ -60,6 +61,7 @@ _BAN_S = 600.0
 _RECOVERY_S = 60.0
 """Leases that run out, streams that come back, an effect's next attempt."""
 _STALEST_MS = 4_000
+_FRESH_MS, _FLIGHT_MS = 20_000, 1_000
 _MONEY = Decimal("0.000001")
 _RELATIVE = Decimal("0.0000001")
 
@@ -95,7 +97,7 @@ class Judge:
         self.events = 0
         self.commits = 0
         self._inserted_ms: dict[int, int] = {}
-        self._read_ms: dict[str, int] = {}
+        self._read_ms: dict[tuple[str, str], int] = {}
         self._told: set[tuple[str, int, str]] = set()
         self._closes_in: dict[str, int] = {}
         self._faulty_until_s = 0.0
@@ -193,10 +195,11 @@ class Judge:
         status = outcome.response.status if outcome.response is not None else "no answer"
         self._sim.note(host.name, f"{request.method} {request.path} → {status}")
 
-    def asked(self, account: str | None, path: str) -> None:
-        """A question of ours was served."""
-        if account is not None and ("ositionRisk" in path or path.endswith("/position/list")):
-            self._read_ms[account] = self._world.now_ms()
+    def asked(self, account: str | None, request: WireRequest) -> None:
+        """A question of ours was served: when a symbol's position was last read before an act."""
+        path, symbol = request.path, dict(parse_qsl(request.query)).get("symbol")
+        if account is not None and symbol and ("ositionRisk" in path or path.endswith("/position/list")):
+            self._read_ms[account, symbol] = self._world.now_ms()
 
     # at each commit
     def committed(self, owner: Owner, changes: ChangeSet, committed: Committed) -> None:
@@ -281,8 +284,11 @@ class Judge:
         position = view.position(order.symbol, order.leg)
         if position is None or position.side is not order.side.opposite or view.live_stops(order.symbol, order.leg):
             return
-        read_ms = self._read_ms.get(order.account, 0) - (_STALEST_MS if "lies" in self._sim.plan.faults else 0)
-        if position.opened_ms < read_ms:
+        now_ms = self._world.now_ms()
+        read_ms = self._read_ms.get((order.account, order.symbol), 0)
+        read_ms = now_ms if now_ms - read_ms > _FRESH_MS else read_ms
+        read_ms = min(read_ms, now_ms - _FLIGHT_MS)  # others may have read it while the cancel was on its way
+        if position.opened_ms < read_ms - (_STALEST_MS if "lies" in self._sim.plan.faults else 0):
             self.violated("last-stop-stays", f"{name} was the last stop of a position open since {position.opened_ms}")
 
     def _closed_by_us(self, order: Order) -> None:

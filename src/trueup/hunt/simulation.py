@@ -173,6 +173,7 @@ class Simulation:
         self.database = MemoryDatabase(self._database_clock.now_ms)
         self.timeline: list[tuple[float, str, str]] = []
         self.telling_fails = False
+        self.patience_s = _PATIENCE_S
         self.quiet = False
         self.settings = self._configure()
         self.judge = Judge(self)
@@ -228,7 +229,7 @@ class Simulation:
 
     def _requested(self, host: Host, request: WireRequest, outcome: Outcome, account: str | None) -> None:
         if request.method == "GET":
-            self.judge.asked(account, request.path)
+            self.judge.asked(account, request)
         else:
             self.judge.acted(host, request, outcome)
             for node in self.nodes:
@@ -285,7 +286,7 @@ class Simulation:
             problems = self.judge.unsettled()
             good = 0 if problems else good + 1
             self._approve_holds()
-            if problems and self.loop.time() - began > _PATIENCE_S:
+            if problems and self.loop.time() - began > self.patience_s:
                 for problem in problems:
                     self.judge.violated(problem.invariant, problem.text)
                 return
@@ -374,10 +375,10 @@ class Simulation:
         self.later(happening.for_s, self.loop.unpause, host)
 
 
-def run(plan: Plan, *, judged: Callable[[Simulation], None] = lambda _: None) -> Result:
-    """Runs a plan to its end. `judged`: told of the simulation before it starts (for a deliberate bug, say)."""
+def run(plan: Plan, *, prepare: Callable[[Simulation], None] = lambda _: None) -> Result:
+    """Runs a plan to its end. `prepare` is given the simulation before it starts."""
     simulation = Simulation(plan)
-    judged(simulation)
+    prepare(simulation)
     loop = simulation.loop
     try:
         with simulation.judge.listening():
