@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench sim clean
+.PHONY: demo test lint bench sim fuzz clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +45,9 @@ bench: $(VENV)/.dev
 sim: $(VENV)/.run
 	@$(BIN)/python -m trueup.hunt $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(FAULTS),--faults $(FAULTS)) $(if $(JOBS),--jobs $(JOBS)) $(SIM_ARGS)
+
+fuzz: $(VENV)/.run
+	@$(BIN)/python -m trueup.hunt.fuzz $(if $(COUNT),--count $(COUNT))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -21,13 +21,13 @@ from trueup.engine.cache import PositionCache
 from trueup.engine.effects import EffectsWorker
 from trueup.engine.runner import Runner
 from trueup.engine.supervisor import Supervisor
-from trueup.engine.telling import NoticesWorker, Teller
+from trueup.engine.telling import NoticesWorker
 from trueup.hunt.plan import draw
 from trueup.hunt.simulation import Simulation, run
 from trueup.model.decimals import ZERO
-from trueup.model.errors import NotDelivered, OutcomeUnknown, StoreUnavailable, Unobserved
+from trueup.model.errors import NotDelivered, Unobserved
 from trueup.model.observations import ClockReading, FillHistory, OrdersSnapshot, PositionsSnapshot, SecondSurface
-from trueup.model.orders import OpenOrder, OrderKind
+from trueup.model.orders import OpenOrder
 from trueup.model.positions import ExitReason
 from trueup.store.memory import MemoryStore
 from trueup.store.memory_rows import MemoryRows
@@ -179,7 +179,7 @@ def _nothing_adopted(patch: Patch) -> None:
 # time
 
 
-@_bug("a view is believed to speak for later than it does", "streams")
+@_bug("a view is believed to speak for later than it does", "net", "streams")
 def _view_from_the_future(patch: Patch) -> None:
     patch.around(VenueTime, "began_ms", lambda real: lambda self: real(self) + 5_000)
 
@@ -206,7 +206,7 @@ def _no_skew(patch: Patch) -> None:
     patch.put(VenueTime, "measure", measure)
 
 
-@_bug("young rows and single absences are closed at once", "lies")
+@_bug("young rows and single absences are closed at once", "lies", "net")
 def _no_patience(patch: Patch) -> None:
     def make(real: Any) -> Any:
         def init(self: Any, plan: Any, *args: Any, **named: Any) -> None:
@@ -234,6 +234,30 @@ def _closing_fees_only(patch: Patch) -> None:
 @_bug("funding is not booked")
 def _no_funding(patch: Patch) -> None:
     patch.put(amounts, "funding_of", lambda *_: ZERO)
+
+
+@_bug("only the last closing fill is booked")
+def _last_fill_only(patch: Patch) -> None:
+    def make(real: Any) -> Any:
+        def gross(segment: Any, *args: Any) -> Any:
+            last = segment.closings[-1]
+            return last.realized_pnl if last.realized_pnl is not None else real(segment, *args)
+
+        return gross
+
+    patch.around(amounts, "gross_pnl", make)
+
+
+@_bug("funding is booked with the wrong sign")
+def _funding_sign(patch: Patch) -> None:
+    def make(real: Any) -> Any:
+        def funding(*args: Any) -> Any:
+            amount = real(*args)
+            return None if amount is None else -amount
+
+        return funding
+
+    patch.around(amounts, "funding_of", make)
 
 
 @_bug("every close is called external")
@@ -320,17 +344,23 @@ def _sweep_all(patch: Patch) -> None:
     patch.around(review, "orphans_among", make)
 
 
+@_bug("stops of ended lifecycles are left to themselves")
+def _orphans_ignored(patch: Patch) -> None:
+    patch.put(_Settler, "_cancel_orders", lambda *_: None)
+    patch.put(review, "orphans_among", lambda *_: [])
+
+
 @_bug("an order without close semantics is taken for a stop")
 def _entries_are_stops(patch: Patch) -> None:
     patch.put(OpenOrder, "closes", lambda self, side: self.order_side is side.exit_side)
 
 
-@_bug("a cancel does not look whether the position is open again", "pause", "store")
+@_bug("a cancel does not look whether the position is open again", "crash", "net")
 def _cancel_unseen(patch: Patch) -> None:
     patch.put(Acts, "cancel", Acts.__dict__["send_cancel"])
 
 
-@_bug("the old stop is cancelled before the new one stands")
+@_bug("the old stop may go before the new one stands", "net", "http")
 def _cancel_before_create(patch: Patch) -> None:
     patch.put(protection, "_all_but_best", lambda state: state.ours)
 
@@ -340,28 +370,7 @@ def _no_stops(patch: Patch) -> None:
     patch.put(protection, "_placed", lambda state, wanted: None)
 
 
-@_bug("a take-profit counts as a stop")
-def _take_profit_protects(patch: Patch) -> None:
-    kinds = (OrderKind.STOP, OrderKind.TRAILING_STOP, OrderKind.TAKE_PROFIT)
-    patch.put(OpenOrder, "is_stop", property(lambda self: self.kind in kinds))
-
-
 # effects
-
-
-@_bug("no answer to an act counts as done", "net")
-def _unknown_is_done(patch: Patch) -> None:
-    def make(real: Any) -> Any:
-        async def cancel(self: Any, order: Any) -> Attempt:
-            try:
-                await self._venue.cancel(order)
-            except (OutcomeUnknown, Unobserved):
-                return Attempt(done=True, outcome="sent")
-            return Attempt(done=True, acted=True, outcome="sent")
-
-        return cancel
-
-    patch.around(Acts, "send_cancel", make)
 
 
 @_bug("a market close is sent again without asking what became of the first", "net", "crash")
@@ -394,7 +403,7 @@ def _effects_unwritten(patch: Patch) -> None:
     patch.put(EffectsWorker, "_write", _nothing)
 
 
-@_bug("an alert that was not delivered counts as told", "net")
+@_bug("an alert that was not delivered counts as told", "net", "http", "streams")
 def _alerts_lost(patch: Patch) -> None:
     def make(real: Any) -> Any:
         async def deliver(self: Any, notifier: Any, *args: Any) -> bool:
@@ -438,21 +447,6 @@ def _loop_ends(patch: Patch) -> None:
     patch.put(Supervisor, "_keep", keep)
 
 
-@_bug("a commit without an answer is made again as it was", "store")
-def _commit_again(patch: Patch) -> None:
-    def make(real: Any) -> Any:
-        async def commit(self: Any, owner: Any, changes: Any) -> Any:
-            try:
-                return await real(self, owner, changes)
-            except StoreUnavailable:
-                again = msgspec.structs.replace(changes, closes=(), updates=())
-                return await real(self, owner, again)
-
-        return commit
-
-    patch.around(Teller, "commit", make)
-
-
 @_bug("a person's request is taken and not answered")
 def _no_answer(patch: Patch) -> None:
     patch.put(Runner, "serve", _nothing)
@@ -477,7 +471,7 @@ def hunt_bug(name: str, *, most: int = 12, first: int = 1) -> Found:
 
     bug = BUGS[name]
     for count in range(most):
-        plan = draw(first + count, active_s=ACTIVE_S, faults=bug.faults)
+        plan = draw(first + count, active_s=ACTIVE_S, faults=bug.faults, busy=True)
         with planted(name):
             result = run(plan, prepare=impatient)
         if result.violations and not run(plan).violations:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trueup.venues.stream.adapter import Adapter
     from trueup.venues.stream.socket import Socket
 
-__all__ = ["REST_URL", "WS_URL", "HuntOpener"]
+__all__ = ["REST_URL", "WS_URL", "HuntOpener", "client_of"]
 
 REST_URL = "http://127.0.0.1:1"
 WS_URL = "ws://127.0.0.1:1"
@@ -52,14 +52,22 @@ def _template(venue: str) -> Client:
     return make_client(venue, api_key=none, api_secret=none, rest_url=REST_URL, proxy=None, clock=_NoClock())
 
 
-def _client(venue: str, session: SimSession, key: str, secret: str, clock: Clock, budget: RequestBudget) -> Client:
+def client_of(
+    venue: str,
+    session: SimSession,
+    key: str,
+    secret: str,
+    clock: Clock,
+    budget: RequestBudget,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> Client:
     """As `make_client` makes it, on a copied exchange."""
     template = _template(venue)
     exchange: Any = copy.copy(template._exchange)
     exchange.options = copy.deepcopy(exchange.options)
     exchange.apiKey, exchange.secret = key, secret
     exchange.session, exchange.own_session = session, False
-    exchange.asyncio_loop = asyncio.get_running_loop()
+    exchange.asyncio_loop = loop or asyncio.get_running_loop()
     exchange.timeout_on_exit = 0
     exchange.our_clock = clock
     return Client(exchange, template._codes, budget, clock, Scrubber((key, secret)))
@@ -79,7 +87,7 @@ class HuntOpener(VenueOpener):
         budget = self._budgets.setdefault((*place, None), RequestBudget(account.venue, self._clock))
         self.budgets[account.name] = budget
         markets = self._markets.setdefault(place, Markets(account.venue, self._clock))
-        client = _client(
+        client = client_of(
             account.venue,
             SimSession(self._network, self._host, "127.0.0.1"),
             secret(account.name, "api_key").reveal(),

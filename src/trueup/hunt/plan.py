@@ -99,11 +99,12 @@ _ACTS = {
 }
 
 
-def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None = None) -> Plan:
+def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None = None, busy: bool = False) -> Plan:
     """The plan of a seed.
 
     Args:
         faults: The kinds that are on; None: as the seed draws.
+        busy: Traders do everything that they can, every few seconds.
     """
     chance = random.Random(f"plan {seed}")  # noqa: S311 - reproducible, not secret
     drawn = tuple(kind for kind in FAULT_KINDS if chance.random() < _SHARE_ON)
@@ -140,14 +141,15 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
         clocks=clocks,
         faults=on,
         happenings=tuple(_happenings(seed, active_s, on)),
-        acts=tuple(_acts(seed, active_s, accounts, long=long)),
+        acts=tuple(_acts(seed, active_s, accounts, long=long, busy=busy)),
     )
 
 
-def _acts(seed: int, active_s: float, accounts: tuple[str, ...], *, long: bool) -> list[Act]:
+def _acts(seed: int, active_s: float, accounts: tuple[str, ...], *, long: bool, busy: bool) -> list[Act]:
     chance = random.Random(f"acts {seed}")  # noqa: S311
     spacing = chance.choice((4.0, 8.0, 14.0)) if not long else 240.0
-    kinds = [kind for kind in _ACTS if kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
+    spacing = 4.0 if busy else spacing
+    kinds = [kind for kind in _ACTS if busy or kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
     weights = [_ACTS[kind] for kind in kinds]
     acts = []
     at = chance.uniform(1.0, 8.0)

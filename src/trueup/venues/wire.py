@@ -15,11 +15,25 @@ import msgspec
 
 from trueup.model.errors import Unobserved, Unreadable
 
-__all__ = ["Number", "count_or_none", "decode", "decoder", "exact", "flag", "text_or_none", "time_or_none", "whole"]
+__all__ = [
+    "Number",
+    "count_or_none",
+    "decode",
+    "decoder",
+    "exact",
+    "flag",
+    "text",
+    "text_or_none",
+    "time_or_none",
+    "whole",
+]
 
 Number: TypeAlias = Any
 """A wire field that holds a number as text or as a JSON number; `None` where it is missing. Read it with
 `trueup.model.decimals` (amounts) or `whole` (ids, times)."""
+
+_LARGEST = 2**63 - 1
+_LONGEST_DIGITS = 19
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -70,17 +84,32 @@ def whole(value: object, what: str) -> int:
     """An id or a time, as text or as a JSON number.
 
     Raises:
-        Unreadable: Missing, or not a whole number.
+        Unreadable: Missing, not a whole number, or one that no venue counts up to (64 bits).
     """
+    number: int | None = None
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str):
+        number = value
+    elif isinstance(value, str):
         digits = value.removeprefix("-")
-        if digits.isascii() and digits.isdigit():
-            return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        return int(value)
-    raise Unreadable(what, expected="a whole number", found=value)
+        if digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_DIGITS:
+            number = int(value)
+    elif isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _LONGEST_DIGITS:
+        number = int(value) if value == value.to_integral_value() else None
+    if number is None or abs(number) > _LARGEST:
+        raise Unreadable(what, expected="a whole number of 64 bits", found=value)
+    return number
+
+
+def text(value: object, what: str) -> str:
+    """An id or a name that must be there; a number becomes its digits.
+
+    Raises:
+        Unreadable: Missing or empty.
+    """
+    found = text_or_none(value)
+    if found is None:
+        raise Unreadable(what, expected="a text", found=value)
+    return found
 
 
 def count_or_none(value: object, what: str) -> int | None:

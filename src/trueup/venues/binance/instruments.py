@@ -18,7 +18,7 @@ from decimal import Decimal
 from trueup.model.decimals import positive_or_none
 from trueup.model.instruments import ContractKind, Instrument, unified_symbol
 from trueup.venues.binance.rows import FilterRow, SymbolRow
-from trueup.venues.wire import time_or_none
+from trueup.venues.wire import text, time_or_none
 
 __all__ = ["CATEGORY", "instrument_of"]
 
@@ -48,12 +48,12 @@ def instrument_of(row: SymbolRow, currency: Callable[[str], str], venue: str) ->
     return Instrument(
         venue=venue,
         symbol=unified_symbol(base, quote, settle, None if expires_at_ms is None else _yymmdd(expires_at_ms)),
-        venue_symbol=row.symbol,
+        venue_symbol=text(row.symbol, "symbol of an instrument"),
         category=CATEGORY,
         kind=kind,
-        base=base,
-        quote=quote,
-        settle=settle,
+        base=text(base, f"base coin of {row.symbol}"),
+        quote=text(quote, f"quote coin of {row.symbol}"),
+        settle=text(settle, f"settle coin of {row.symbol}"),
         contract_size=Decimal(1),
         price_tick=_positive(price, "tick_size"),
         quantity_step=_positive(lot, "step_size"),

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from trueup.model.decimals import optional_decimal, parse_decimal, positive_or_none
-from trueup.model.errors import Unreadable
+from trueup.model.errors import Unobserved, Unreadable
 from trueup.model.orders import Fill, FillKind, OrderKind, OrderRecord, OrderSide, OrderStatus, Side
 from trueup.model.values import Value
 from trueup.venues.binance.orders import ALGO_STATUSES, KINDS, STATUSES, TRIGGERS, made_by, maker_of, order_side
@@ -32,7 +32,7 @@ from trueup.venues.binance.stream_rows import (
     OrderMessage,
     PositionRow,
 )
-from trueup.venues.wire import decode, exact, flag, text_or_none, time_or_none, whole
+from trueup.venues.wire import count_or_none, decode, exact, flag, text_or_none, time_or_none, whole
 
 __all__ = [
     "AccountUpdate",
@@ -48,6 +48,7 @@ __all__ = [
     "record_of_update",
 ]
 
+_EXECUTIONS = frozenset({"NEW", "TRADE", "CANCELED", "EXPIRED", "AMENDMENT", "CALCULATED", "REJECTED", "REPLACED"})
 _FILL_KINDS = {"liquidation": FillKind.LIQUIDATION, "adl": FillKind.ADL, "settlement": FillKind.SETTLEMENT}
 
 
@@ -205,6 +206,8 @@ def decode_message(text: str) -> Message:
     if head.e is None and bytes(head.data).startswith(b"{"):
         return decode_message(bytes(head.data).decode())
     kind = head.e or ""
+    if not kind:
+        raise Unobserved(source, "a message without a kind (e)")
     if kind == "ACCOUNT_UPDATE":
         return exact(source, _account_update, decode(text, ACCOUNT, f"{source} {kind}"))
     if kind == "ORDER_TRADE_UPDATE":
@@ -253,8 +256,10 @@ def _position_change(row: PositionRow) -> PositionChange:
 def _order_update(message: OrderMessage) -> OrderUpdate:
     row = message.o
     name = f"order {row.i}"
+    if row.x not in _EXECUTIONS:
+        raise Unreadable(f"x of {name}", expected=f"one of {', '.join(sorted(_EXECUTIONS))}", found=row.x)
     original_type = row.ot or row.o
-    trade_id = text_or_none(row.t)
+    trade = count_or_none(row.t, f"t of {name}")
     fee = optional_decimal(row.n, f"n of {name}")
     return OrderUpdate(
         event_ms=whole(message.event, "E"),
@@ -282,7 +287,7 @@ def _order_update(message: OrderMessage) -> OrderUpdate:
         fee=fee,
         fee_asset=text_or_none(row.fee_asset),
         traded_at_ms=whole(row.at, f"T of {name}"),
-        trade_id=None if trade_id in ("0", "-1") else trade_id,
+        trade_id=str(trade) if trade is not None and trade > 0 else None,
         realized_pnl=optional_decimal(row.rp, f"rp of {name}"),
         reduce_only=flag(row.reduce_only, f"R of {name}"),
         close_position=flag(row.cp, f"cp of {name}"),

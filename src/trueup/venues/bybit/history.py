@@ -15,7 +15,7 @@ from trueup.model.orders import ClosedPnl, Fill, FillKind, Funding, OrderKind, O
 from trueup.model.times import DAY_MS
 from trueup.venues.bybit.orders import made_by, order_side
 from trueup.venues.bybit.rows import ClosedPnlRow, ExecutionRow
-from trueup.venues.wire import count_or_none, text_or_none, time_or_none, whole
+from trueup.venues.wire import count_or_none, text, text_or_none, time_or_none, whole
 
 __all__ = ["FUNDING", "REACH_MS", "closed_pnl_of", "fill_of", "funding_of", "moves_quantity"]
 
@@ -77,8 +77,8 @@ def fill_of(row: ExecutionRow, instrument: Instrument) -> Fill:
         order_kind = _PLAIN_KINDS.get(row.order_type or "")
     return Fill(
         symbol=instrument.symbol,
-        trade_id=row.exec_id,
-        order_id=row.order_id,
+        trade_id=text(row.exec_id, "execId of an execution"),
+        order_id=text(row.order_id, f"orderId of {name}"),
         client_order_id=text_or_none(row.order_link_id),
         order_side=order_side(row.side, f"side of {name}"),
         quantity=parse_decimal(row.exec_qty, f"execQty of {name}"),
@@ -105,7 +105,7 @@ def funding_of(row: ExecutionRow, instrument: Instrument) -> Funding:
     side = Side.LONG if order_side(row.side, f"side of {name}") is OrderSide.BUY else Side.SHORT
     return Funding(
         symbol=instrument.symbol,
-        payment_id=row.exec_id,
+        payment_id=text(row.exec_id, "execId of an execution"),
         side=side,
         amount=-parse_decimal(row.exec_fee, f"execFee of {name}"),
         asset=text_or_none(row.fee_currency) or instrument.settle,
@@ -126,7 +126,7 @@ def closed_pnl_of(row: ClosedPnlRow, instrument: Instrument) -> ClosedPnl:
         raise Unreadable(f"updatedTime of {name}", expected="a time", found=row.updated_time)
     return ClosedPnl(
         symbol=instrument.symbol,
-        order_id=row.order_id,
+        order_id=text(row.order_id, "orderId of a closed PnL"),
         side=Side.LONG if closing is OrderSide.SELL else Side.SHORT,
         quantity=parse_decimal(row.closed_size, f"closedSize of {name}"),
         entry_price=parse_decimal(row.avg_entry_price, f"avgEntryPrice of {name}"),

@@ -17,7 +17,7 @@ from decimal import Decimal
 from trueup.model.decimals import positive_or_none
 from trueup.model.instruments import ContractKind, Instrument, unified_symbol
 from trueup.venues.bybit.rows import InstrumentRow
-from trueup.venues.wire import time_or_none
+from trueup.venues.wire import text, time_or_none
 
 __all__ = ["INVERSE", "LINEAR", "instrument_of"]
 
@@ -56,12 +56,12 @@ def instrument_of(row: InstrumentRow, category: str, currency: Callable[[str], s
     return Instrument(
         venue=venue,
         symbol=unified_symbol(base, quote, settle, expiry),
-        venue_symbol=row.symbol,
+        venue_symbol=text(row.symbol, "symbol of an instrument"),
         category=category,
         kind=kind,
-        base=base,
-        quote=quote,
-        settle=settle,
+        base=text(base, f"base coin of {row.symbol}"),
+        quote=text(quote, f"quote coin of {row.symbol}"),
+        settle=text(settle, f"settle coin of {row.symbol}"),
         contract_size=Decimal(1),
         inverse=inverse,
         price_tick=positive_or_none(row.price_filter.tick_size, f"tickSize of {row.symbol}"),

@@ -20,7 +20,7 @@ from trueup.model.errors import Unreadable
 from trueup.model.orders import OpenOrder, OrderKind, OrderList, OrderRecord, OrderSide, OrderStatus, Side
 from trueup.venues.bybit.positions import leg_of
 from trueup.venues.bybit.rows import OrderRow
-from trueup.venues.wire import flag, text_or_none, time_or_none, whole
+from trueup.venues.wire import flag, text, text_or_none, time_or_none, whole
 
 __all__ = ["ReadOrder", "kind_of", "made_by", "merged", "open_order", "order_record", "order_side"]
 
@@ -146,7 +146,7 @@ def open_order(row: OrderRow, symbol: str) -> ReadOrder:
     quantity = positive_or_none(row.qty if waits or row.leaves_qty is None else row.leaves_qty, f"qty of {name}")
     order = OpenOrder(
         symbol=symbol,
-        order_id=row.order_id,
+        order_id=text(row.order_id, "orderId"),
         client_order_id=text_or_none(row.order_link_id),
         order_list=OrderList.CONDITIONAL if waits else OrderList.REGULAR,
         kind=kind,
@@ -206,7 +206,7 @@ def order_record(row: OrderRow, symbol: str) -> OrderRecord:
         maker = _MADE_BY_KIND[kind] if reduces or _exits(leg, side) else "user"
     return OrderRecord(
         symbol=symbol,
-        order_id=row.order_id,
+        order_id=text(row.order_id, "orderId"),
         client_order_id=text_or_none(row.order_link_id),
         kind=kind,
         status=_STATUSES.get(row.order_status, OrderStatus.UNKNOWN),

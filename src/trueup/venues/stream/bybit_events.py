@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from trueup.model.decimals import ZERO
-from trueup.model.errors import Unreadable
+from trueup.model.errors import Unobserved, Unreadable
 from trueup.model.instruments import Instrument, InstrumentCatalog
 from trueup.model.orders import OpenOrder, OrderList, OrderStatus
 from trueup.model.stream import (
@@ -82,7 +82,9 @@ def bybit_events(text: str, head: Answer, catalog: InstrumentCatalog) -> list[St
     Raises:
         Unobserved: A field is missing or unreadable, or an instrument is not in `catalog`.
     """
-    if (head.topic or "").partition(".")[0] == "order":
+    if not head.topic:
+        raise Unobserved(_SOURCE, "a message without a topic")
+    if head.topic.partition(".")[0] == "order":
         return list(exact(_SOURCE, _orders, decode(text, _ORDERS, f"{_SOURCE} order"), catalog))
     message = decode_message(text, catalog)
     if isinstance(message, PositionMessage):
