@@ -36,12 +36,12 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
 def orders_under(draw: st.DrawFn, of: Lifecycle) -> list[OpenOrder]:
     found = []
     for number in range(draw(st.integers(0, 5))):
-        side = of.key.side if draw(st.integers(0, 5)) else of.key.side.opposite
+        side = of.key.side if draw(st.integers(0, 9)) != 9 else of.key.side.opposite
         kind = draw(st.sampled_from([OrderKind.STOP] * 4 + [OrderKind.TAKE_PROFIT, OrderKind.TRAILING_STOP]))
-        away = draw(st.integers(1, 30))
+        away = draw(st.sampled_from([1, 2, 3, 4, 5, 6, 10, 30]))  # the policy's is 5 away
         trigger = 100 - away if (side is Side.LONG) is (kind is not OrderKind.TAKE_PROFIT) else 100 + away
-        client = draw(st.sampled_from([f"tu-sl-7-abc-{number}", f"tu-sl-3-abc-{number}", "mine", None]))
-        attached = draw(st.integers(0, 7)) == 0
+        client = draw(st.sampled_from([f"tu-sl-7-abc-{number}"] * 3 + [f"tu-sl-3-abc-{number}", "mine", None]))
+        attached = draw(st.integers(0, 9)) == 9
         found.append(
             stop(
                 str(number),
@@ -52,7 +52,7 @@ def orders_under(draw: st.DrawFn, of: Lifecycle) -> list[OpenOrder]:
                 hedge=of.report.hedge,
                 kind=kind,
                 order_list=OrderList.ATTACHED if attached else OrderList.CONDITIONAL,
-                reduces=draw(st.integers(0, 5)) > 0,
+                reduces=draw(st.integers(0, 9)) != 9,
                 trigger_by=draw(st.sampled_from(["mark", "mark", "last"])),
             )
         )
