@@ -150,7 +150,7 @@ class Keeper:
                 _log.warning("position.cover_unknown", account=key.account, symbol=key.symbol, problem=str(error))
                 return None
         state = cover(Lifecycle(position_id=row.position_id, key=key, report=report, wanted=wanted), orders)
-        right = state.covered and (not self._is_wanted(row) or plan(state).place is None)
+        right = not self._is_wanted(row) or (state.covered and plan(state).place is None)
         if right:
             self._judged[key] = judged
         else:

@@ -349,6 +349,23 @@ async def test_a_users_stop_is_respected_until_it_goes(house: House, venue: str)
     assert len((await guard.run()).protection.placed) == 1
 
 
+@BOTH
+async def test_a_look_that_reads_no_order_lists_asks_for_what_is_new(house: House, venue: str) -> None:
+    """While the stream is up the lists are read seldom: a new position, or another quantity, does not wait for that."""
+    guard = await held(house, venue)
+    report = await guard.run(confirm=False, orders=False)
+    assert len(report.protection.placed) == 1
+    guard.world.open_position("main", "ETHUSDT", "long", "1")
+    await guard.run(confirm=False, orders=False)
+    [stop] = guard.ours()
+    assert stop.quantity == D(3)
+    await guard.run(confirm=False, orders=False)
+    before = guard.server.front.journal.total
+    await guard.run(confirm=False, orders=False)
+    newest = guard.server.front.journal.latest(guard.server.front.journal.total - before)
+    assert not [asked for asked in newest if "rder" in asked.request.path], "nothing changed: nothing is asked for"
+
+
 class Meddling:
     """The venue, with something that happens on it just before a call."""
 
