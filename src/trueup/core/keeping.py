@@ -46,7 +46,7 @@ def place_effect(account: str, state: Cover, place: WantedStop, now_ms: int) -> 
         quantity=place.quantity,
         trigger_by=place.trigger_by,
         seen_quantity=report.quantity,
-        seen_at_ms=report.updated_at_ms,
+        seen_entry=report.entry_price,
         why=tuple(dict.fromkeys(finding.kind.value for finding in state.findings)),
     )
     return NewEffect(

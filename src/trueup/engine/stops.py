@@ -59,7 +59,7 @@ class StopActs:
             outcome = "an earlier order of this stop still stands, or too many of them ended: looked at again first"
             return Attempt(done=True, look_again=True, outcome=outcome)
         report = await self._open(wish)
-        if report is None or (report.quantity, report.updated_at_ms) != (wish.seen_quantity, wish.seen_at_ms):
+        if report is None or (report.quantity, report.entry_price) != (wish.seen_quantity, wish.seen_entry):
             outcome = "the position changed since this was decided: looked at again first"
             return Attempt(done=True, look_again=True, outcome=outcome)
         state = cover(await self._lifecycle(row, wish, report), listed.orders)
@@ -111,7 +111,7 @@ class StopActs:
         if kind is StopRefusal.DUPLICATE:
             return await self._shown(wish, state, stop, outcome)
         if kind is StopRefusal.NO_POSITION:
-            return Attempt(done=True, look_again=True, outcome=outcome, refusal=kind)
+            return Attempt(done=True, look_again=True, outcome=outcome)
         if kind is StopRefusal.TOO_MANY and wished.spare:
             return Attempt(done=False, outcome=outcome, refusal=kind, final=True, then=self._sweeps(wish, wished.spare))
         if kind.proves and self._plan.stops.close_unprotectable and not state.covered:

@@ -92,7 +92,8 @@ class PlaceStop(Value, frozen=True, kw_only=True):
     Attributes:
         client_order_id: Begins the ids of the orders that do it.
         trigger_price, quantity, trigger_by: As it was wanted when this was written; for people.
-        seen_quantity, seen_at_ms: The venue's state that it was decided on: another one is looked at first.
+        seen_quantity, seen_entry: The venue's state that it was decided on: another one is looked at first. Its change time is
+            none of it: some venues move that without a fill, and a position must not stay naked for that.
         why: The findings that led to it.
     """
 
@@ -104,7 +105,7 @@ class PlaceStop(Value, frozen=True, kw_only=True):
     quantity: Decimal
     trigger_by: str
     seen_quantity: Decimal
-    seen_at_ms: int | None
+    seen_entry: Decimal | None
     why: tuple[str, ...] = ()
 
 
