@@ -60,7 +60,7 @@ def measure(accounts: int, positions: int, seconds: float) -> list[Figure]:
 def build_world(accounts: int, positions: int) -> World:
     """Half of the accounts on each venue; every position was opened by a market order, with its fill and its fee."""
     clock = SkewedClock(SystemClock())
-    world = World(clock, 7, _instruments(positions, clock.now_ms()))
+    world = World(clock, 7, instruments(positions, clock.now_ms()))
     symbols = [spec.symbol for spec in world.instruments("binance")]
     for number in range(accounts):
         name = f"account-{number}"
@@ -70,7 +70,7 @@ def build_world(accounts: int, positions: int) -> World:
     return world
 
 
-def _instruments(count: int, start_ms: int) -> list[InstrumentSpec]:
+def instruments(count: int, start_ms: int) -> list[InstrumentSpec]:
     """That many perpetuals in USDT on each venue, under the same names."""
     listed = []
     for venue in _VENUES:

@@ -110,8 +110,12 @@ class Bench:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=self.folder,
-            env={**os.environ, **self.environ, "NO_COLOR": "1", **(environ or {})},
+            env={**self.process_environ(), **(environ or {})},
         )
+
+    def process_environ(self) -> dict[str, str]:
+        """What a process of the command is given: this one's, and the keys of the accounts."""
+        return {**os.environ, **self.environ, "NO_COLOR": "1"}
 
     async def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Done:
         """The command, to its end."""

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from trueup.model.orders import Fill, OrderRecord, Side
 from trueup.model.stream import StreamDown, StreamEvent, StreamFill, StreamOrder, StreamPosition, StreamUp
@@ -33,6 +34,7 @@ class Hearing:
         self._slots: dict[tuple[str, Side | None], StreamPosition] = {}
         self._fills: OrderedDict[tuple[str, str, str], Fill] = OrderedDict()
         self._orders: OrderedDict[tuple[str, str], OrderRecord] = OrderedDict()
+        self._booked: set[tuple[str, str, str]] = set()
 
     def take(self, event: StreamEvent, now_ms: int) -> None:
         """Keeps what the event proves. `now_ms`: our clock."""
@@ -63,6 +65,16 @@ class Hearing:
 
     def orders(self, symbol: str) -> tuple[OrderRecord, ...]:
         return tuple(record for (name, _), record in self._orders.items() if name == symbol)
+
+    def book(self, symbol: str, fills: Iterable[Fill]) -> None:
+        """These fills are in the book."""
+        self._booked.update((symbol, fill.trade_id, fill.order_id) for fill in fills)
+        self._booked.intersection_update(self._fills)
+
+    def is_booked(self, symbol: str) -> bool:
+        """Whether all that was heard of the symbol is in the book, and it is flat: what still comes of it tells nothing new."""
+        flat = all(slot.side is None for slot in self.slots(symbol))
+        return flat and all(key in self._booked for key in self._fills if key[0] == symbol)
 
     def settle(self, symbol: str, count: int) -> None:
         """The symbol's first `count` news were decided on, or left to a look; later ones stand."""
@@ -105,6 +117,7 @@ class Hearing:
         self._slots.clear()
         self._fills.clear()
         self._orders.clear()
+        self._booked.clear()
 
 
 def _order_of(slot: StreamPosition) -> tuple[int, int]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from trueup.model.positions import AccountMode, Position, PositionStatus
 if TYPE_CHECKING:
     from trueup.engine.account import AccountReconciler
     from trueup.engine.hearing import Hearing
-    from trueup.model.changes import RecordedOrder
+    from trueup.model.changes import RecordedOrder, RecordedTrade
     from trueup.ports import Clock, Owner, Store
 
 __all__ = ["Listener", "Outcome"]
@@ -61,17 +62,23 @@ class Listener:
             StoreUnavailable: The book cannot be read or written; nothing was changed.
         """
         known = self._known(hearing, symbol)
-        if not known or await self._store.is_paused(self._reconciler.plan.name):
+        if known is None:
             return Outcome.LEFT
+        if not known:
+            return Outcome.DECIDED if hearing.is_booked(symbol) else Outcome.LEFT
         decided: list[tuple[Case, Verdict]] = []
         recorded: list[RecordedOrder] = []
         whole = True
         for position_id in known:
-            row = await self._store.position(position_id)
-            if row is None or row.status is not PositionStatus.ACTIVE:
+            row, orders, trades, paused = await asyncio.gather(
+                self._store.position(position_id),
+                self._store.orders_of(position_id),
+                self._store.trades_of(position_id),
+                self._store.is_paused(self._reconciler.plan.name),
+            )
+            if row is None or row.status is not PositionStatus.ACTIVE or paused:
                 return Outcome.LEFT
-            orders = await self._store.orders_of(position_id)
-            case = await self._case(hearing, row, orders)
+            case = await self._case(hearing, row, orders, trades)
             verdict = decide_key(case) if case is not None else None
             if case is None or verdict is None or not is_provable(verdict):
                 whole = False
@@ -88,21 +95,25 @@ class Listener:
         changed = [one for one in decided if not isinstance(one[1], Verified)]
         if changed and not await self._commit(owner, changed, recorded):
             return Outcome.LEFT
+        for _, verdict in changed:
+            lifecycle = getattr(verdict, "lifecycle", None)
+            hearing.book(symbol, (part.fill for part in lifecycle.parts) if lifecycle is not None else ())
         return Outcome.DECIDED if whole else Outcome.WAITS
 
-    def _known(self, hearing: Hearing, symbol: str) -> list[int]:
-        """The rows of the symbol that a look found true since the stream came up; none where one of its keys is in doubt."""
+    def _known(self, hearing: Hearing, symbol: str) -> list[int] | None:
+        """The rows of the symbol, where a look found all of its keys true since the stream came up; None: it did not."""
         found = self._reconciler.found_true
         observes = self._reconciler.plan.mode is AccountMode.OBSERVE
         if observes or found is None or hearing.up_ms is None or found.began_ms < hearing.up_ms:
-            return []
+            return None
         if symbol in found.doubtful:
-            return []
+            return None
         return [position_id for position_id, key in found.keys.items() if key.symbol == symbol]
 
-    async def _case(self, hearing: Hearing, row: Position, orders: Iterable[RecordedOrder]) -> Case | None:
+    async def _case(
+        self, hearing: Hearing, row: Position, orders: Iterable[RecordedOrder], trades: Iterable[RecordedTrade]
+    ) -> Case | None:
         symbol = row.symbol
-        trades = await self._store.trades_of(row.position_id)
         catalog = await self._reconciler.venue.catalog()
         return heard_case(
             row,
