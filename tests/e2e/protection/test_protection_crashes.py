@@ -23,6 +23,7 @@ from trueup.engine.work import AccountWork
 from trueup.sim.faults import Fault, FaultKind
 
 D = Decimal
+KILLS = int(os.environ.get("TRUEUP_KILLS", "2"))
 BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
 
 
@@ -142,6 +143,7 @@ async def _killed_at(bench: Bench, fault: Fault) -> None:
 
 
 @BOTH
+@pytest.mark.timeout(60 + 60 * KILLS)
 async def test_killed_between_the_new_and_the_old(tmp_path: Path, venue: str) -> None:
     chance = random.Random(5)
     async with open_bench(tmp_path) as bench:
@@ -150,7 +152,7 @@ async def test_killed_between_the_new_and_the_old(tmp_path: Path, venue: str) ->
         judge = Judge(bench.world, name)
         bench.world.open_position(name, "ETHUSDT", "long", "2")
         await bench.sync_report(name, 0)
-        for number in range(int(os.environ.get("TRUEUP_KILLS", "2"))):
+        for number in range(KILLS):
             point = chance.choice(list(POINTS[venue])) if number else "before the cancel"
             if number % 2:
                 bench.world.reduce_position(name, "ETHUSDT", "long", "0.5")
