@@ -5,14 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trueup.config import AccountSettings, Settings
-from trueup.engine.work import LastLook
+from trueup.engine.work import LastLook, last_look
 from trueup.model.decimals import ZERO
 from trueup.model.effects import ON_VENUE, EffectKind, EffectState
 from trueup.model.events import EventType
 from trueup.model.holds import HoldState
 from trueup.model.positions import Position
 from trueup.model.reports import AccountStatus, ProtectionNumbers
-from trueup.model.values import from_json
 from trueup.ports import Store
 
 __all__ = ["account_statuses"]
@@ -27,7 +26,7 @@ async def account_statuses(settings: Settings, store: Store) -> tuple[AccountSta
 async def _status(
     settings: Settings, account: AccountSettings, store: Store, state: tuple[str, int] | None
 ) -> AccountStatus:
-    last = from_json(state[0], LastLook) if state is not None else None
+    last = last_look(state[0]) if state is not None else None
     rows = await store.positions(account=account.name)
     effects = await store.effects(account=account.name, states=(EffectState.PENDING, EffectState.ESCALATED))
     owner = await store.owner_of(account.name)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         AccountReport,
         AccountStatus,
         Check,
+        Drift,
         Explanation,
         OrderReport,
         ProtectionNumbers,
@@ -287,7 +288,7 @@ def _status_json(status: AccountStatus) -> Json:
         "clock_skew_ms": status.clock_skew_ms,
         "positions": status.positions,
         "exposure": [{"asset": asset, "amount": decimal_text(amount)} for asset, amount in status.exposure],
-        "drift": list(status.drift),
+        "drift": [_drift(drift) for drift in status.drift],
         "suspected": status.suspected,
         "open_holds": status.open_holds,
         "quarantined": status.quarantined,
@@ -327,4 +328,15 @@ def checks_json(checks: Iterable[Check]) -> Json:
             }
             for check in checks
         ]
+    }
+
+
+def _drift(drift: Drift) -> dict[str, object]:
+    return {
+        "kind": drift.kind.value,
+        "symbol": drift.symbol,
+        "subject": drift.subject,
+        "severity": drift.severity.value,
+        "since": _time(drift.since_ms),
+        "text": drift.text,
     }

@@ -32,7 +32,9 @@ __all__ = [
     "closed_position",
     "hold_ended",
     "hold_raised",
+    "identity_again",
     "inserted_closed",
+    "mismatch",
     "missing_detected",
     "missing_rejected",
     "new_position",
@@ -316,6 +318,28 @@ def hold_ended(hold: Hold, state: HoldState, situation: Situation) -> NewEvent:
         symbol=hold.keys[0][0] if len(hold.keys) == 1 else None,
         position_id=hold.position_ids[0] if len(hold.position_ids) == 1 else None,
         data={"hold_id": hold.hold_id, "kind": hold.kind.value, "state": state.value},
+    )
+
+
+def mismatch(account: str, pinned: str, found: str, at_ms: int) -> NewEvent:
+    """The key answers for another venue account."""
+    return NewEvent(
+        type=EventType.IDENTITY_MISMATCH,
+        severity=Severity.CRITICAL,
+        account=account,
+        at_ms=at_ms,
+        data={"pinned": pinned, "found": found},
+    )
+
+
+def identity_again(hold: Hold, at_ms: int) -> NewEvent:
+    """It answers for the pinned one again: the hold is over."""
+    return NewEvent(
+        type=EventType.HOLD_WITHDRAWN,
+        severity=Severity.INFO,
+        account=hold.account,
+        at_ms=at_ms,
+        data={"hold_id": hold.hold_id, "kind": hold.kind.value, "state": HoldState.WITHDRAWN.value},
     )
 
 

@@ -27,7 +27,7 @@ from trueup.engine.view import Scope, Union, unite
 from trueup.model.changes import ChangeSet, Committed, RecordedOrder
 from trueup.model.errors import AccountMismatch, ClockSkewed, Conflict, Unobserved
 from trueup.model.events import EventType, NewEvent, Severity
-from trueup.model.holds import Hold, HoldState, Mark, MarkKind
+from trueup.model.holds import Hold, HoldKind, HoldState, HoldUpdate, Mark, MarkKind, NewHold
 from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
 from trueup.model.positions import AccountMode, Position, PositionKey
 from trueup.model.reports import HeldReport, OrderReport
@@ -190,12 +190,44 @@ class AccountReconciler:
                     {"fingerprint": identity.fingerprint, "strength": identity.strength},
                 )
         elif pinned.fingerprint != identity.fingerprint:
+            self._identified = False
             raise AccountMismatch(self.plan.name, pinned.fingerprint, identity.fingerprint)
+        elif options.record:
+            await self._identity_again(owner)
+
+    async def _identity_again(self, owner: Owner) -> None:
+        """The key answers for the pinned account: a hold that says otherwise is over."""
+        holds = [hold for hold in await self._identity_holds() if hold.state is not HoldState.APPROVED]
+        if holds:
+            now = self._clock.now_ms()
+            updates = tuple(HoldUpdate(hold_id=hold.hold_id, state=HoldState.WITHDRAWN, at_ms=now) for hold in holds)
+            events = tuple(narrate.identity_again(hold, now) for hold in holds)
+            await self._teller.commit(
+                owner, ChangeSet(account=self.plan.name, now_ms=now, hold_updates=updates, events=events)
+            )
+
+    async def _identity_holds(self) -> list[Hold]:
+        states = (HoldState.OPEN, HoldState.APPROVED, HoldState.REJECTED)
+        holds = await self._store.holds(account=self.plan.name, states=states)
+        return [hold for hold in holds if hold.kind is HoldKind.IDENTITY]
 
     async def tell_mismatch(self, owner: Owner, error: AccountMismatch) -> None:
-        """The audit log's word of a foreign key; nothing of the account's book changes."""
-        data: dict[str, object] = {"pinned": error.pinned, "found": error.found}
-        await self._tell(owner, EventType.IDENTITY_MISMATCH, Severity.CRITICAL, data)
+        """The audit log's word of a foreign key, once, and a hold for a person; nothing of the account's book changes."""
+        fingerprint = f"{error.pinned}:{error.found}"
+        now = self._clock.now_ms()
+        told = narrate.mismatch(self.plan.name, error.pinned, error.found, now)
+        if any(hold.fingerprint == fingerprint for hold in await self._identity_holds()):
+            await self._teller.remind(owner, [told])
+            return
+        hold = NewHold(
+            account=self.plan.name,
+            kind=HoldKind.IDENTITY,
+            fingerprint=fingerprint,
+            keys=(),
+            summary=f"the book belongs to venue account {error.pinned}, the key answers for {error.found}",
+            raised_at_ms=now,
+        )
+        await self._teller.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, holds=(hold,), events=(told,)))
 
     async def _tell(self, owner: Owner, kind: EventType, severity: Severity, data: dict[str, object]) -> None:
         now = self._clock.now_ms()

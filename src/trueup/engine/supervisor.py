@@ -26,7 +26,9 @@ from trueup.engine.manager import PositionManager
 from trueup.engine.native import NativeTrailing
 from trueup.engine.runner import Runner
 from trueup.engine.work import PassOptions
+from trueup.model.changes import ChangeSet
 from trueup.model.errors import NotOwner, StoreUnavailable, TrueupError
+from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.positions import Evidence
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ class Supervisor:
                     _log.info("account.owned", account=runner.account, epoch=owner.epoch)
                     await self._manager.reload(runner.account)
                     await self._manager.tell_loaded(owner)
+                    await self._tell_owned(owner)
                     await self._beside(runner, owner)
             except NotOwner as error:
                 _log.warning("account.not_owned", account=runner.account, problem=str(error))
@@ -100,6 +103,15 @@ class Supervisor:
             except Exception:
                 _log.exception("account.unexpected_failure", account=runner.account)
             await self._clock.sleep(_RETRY_S)
+
+    async def _tell_owned(self, owner: Owner) -> None:
+        """The audit log's word of who writes the account's book from now on."""
+        now = self._clock.now_ms()
+        data: dict[str, object] = {"holder": owner.holder, "epoch": owner.epoch}
+        event = NewEvent(
+            type=EventType.OWNER_CHANGED, severity=Severity.INFO, account=owner.account, at_ms=now, data=data
+        )
+        await self._store.commit(owner, ChangeSet(account=owner.account, now_ms=now, events=(event,)))
 
     async def _beside(self, runner: Runner, owner: Owner) -> None:
         """Works on the account; beside it prices are followed, and notices delivered: a place that hangs delays nothing."""

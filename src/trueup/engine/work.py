@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from trueup.calls import protective
+from trueup.core.drift import drift_of, new_findings
 from trueup.engine.account import AccountReconciler, Look, LookOptions
 from trueup.engine.amending import Amender
 from trueup.engine.closing import check_may_close, request_closes
@@ -39,14 +40,14 @@ from trueup.model.errors import (
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, HoldUpdate
 from trueup.model.positions import AccountMode, Position, PositionKey
-from trueup.model.reports import AccountReport, OrderReport, ProtectionNumbers, ProtectionReport, QuantityChange
+from trueup.model.reports import AccountReport, Drift, OrderReport, ProtectionNumbers, ProtectionReport, QuantityChange
 from trueup.model.values import Value, from_json, to_json
 
 if TYPE_CHECKING:
     from trueup.engine.settings import AccountPlan, Timing
     from trueup.ports import Clock, Meter, Notifier, Owner, Store, Venue
 
-__all__ = ["AccountWork", "LastLook", "PassOptions"]
+__all__ = ["AccountWork", "LastLook", "PassOptions", "last_look"]
 
 _log = structlog.get_logger("trueup.engine")
 
@@ -76,12 +77,20 @@ class LastLook(Value, frozen=True, kw_only=True):
     quarantined: int = 0
     orphans: int = 0
     unprotected: int = 0
-    drift: tuple[str, ...] = ()
+    drift: tuple[Drift, ...] = ()
     streams: str = "none"
     interval_s: float | None = None
     interval_why: str | None = None
     outage: Outage | None = None
     protection: ProtectionNumbers = ProtectionNumbers()
+
+
+def last_look(text: str) -> LastLook | None:
+    """As it was kept; None for another version's: what that knew is looked at anew."""
+    try:
+        return from_json(text, LastLook)
+    except msgspec.ValidationError:
+        return None
 
 
 @dataclass
@@ -313,6 +322,11 @@ class AccountWork:
         last = self._last or await self._recalled()
         before = last.good_at_ms if last is not None else None
         outage = await self._watch.observed(owner, last.outage if last is not None else None, error)
+        stood = last.drift if last is not None else ()
+        drift = drift_of(report, stood, now) if error is None else stood
+        new = new_findings(self.plan.name, stood, drift, now)
+        if new:
+            await self._store.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, events=new))
         pin = await self._store.pin_of(self.plan.name)
         reading = total.last.clock if total.last is not None else None
         self._last = LastLook(
@@ -325,7 +339,7 @@ class AccountWork:
             quarantined=len(report.quarantined),
             orphans=len(report.protection.orphans),
             unprotected=len(report.protection.unprotected),
-            drift=tuple(_drift(report)),
+            drift=drift,
             streams=self.streams,
             interval_s=self.pace.interval_s,
             interval_why=self.pace.why,
@@ -337,7 +351,7 @@ class AccountWork:
     async def _recalled(self) -> LastLook | None:
         """What an earlier process kept."""
         kept = (await self._store.account_states()).get(self.plan.name)
-        return from_json(kept[0], LastLook) if kept is not None else None
+        return last_look(kept[0]) if kept is not None else None
 
     async def _announce(self, owner: Owner, kind: EventType, data: dict[str, object]) -> None:
         severity = Severity.WARNING if kind is EventType.SYNCHRONIZATION_FAILED else Severity.INFO
@@ -417,20 +431,3 @@ def _counts(report: AccountReport) -> dict[str, object]:
         "quarantined": len(report.quarantined),
         "applied": report.applied,
     }
-
-
-def _drift(report: AccountReport) -> list[str]:
-    """What is not as it should be, in words."""
-    words = []
-    if not report.applied:
-        words += [f"{p.symbol} {p.side.value}: in the book, not on the venue" for p in report.closed_phantom]
-        words += [f"{p.symbol} {p.side.value}: on the venue, not in the book" for p in report.added_missing]
-        words += [
-            f"{c.position.symbol} {c.position.side.value}: {c.previous_quantity} in the book, {c.position.quantity} on the venue"
-            for c in report.updated_quantity
-        ]
-    words += [f"{p.symbol} {p.side.value}: suspected" for p in report.suspected]
-    words += [f"hold {held.hold_id}: {held.summary}" for held in report.held]
-    words += [f"{row.symbol}: {row.problem}" for row in (*report.quarantined, *report.rejected)]
-    words += [f"order {order.order_id} of {order.symbol}: {order.problem}" for order in report.protection.orphans]
-    return words

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 
+from trueup.model.events import Severity
 from trueup.model.holds import HoldKind
 from trueup.model.observations import Quarantined
 from trueup.model.orders import OrderKind, OrderSide
@@ -164,6 +166,36 @@ class SyncReport(Value, frozen=True, kw_only=True):
         return next((code for code in (2, 1, 5, 4, 3) if code in codes), 0)
 
 
+class DriftKind(StrEnum):
+    """How book and venue differ."""
+
+    GONE = "gone"  # in the book, not on the venue
+    MISSING = "missing"  # on the venue, not in the book
+    QUANTITY = "quantity"
+    SUSPECTED = "suspected"
+    HELD = "held"
+    QUARANTINED = "quarantined"  # a row of either that cannot be read
+    REJECTED = "rejected"  # on the venue, not adopted yet
+    ORPHAN = "orphan"  # an order with nothing left to close
+
+
+class Drift(Value, frozen=True, kw_only=True):
+    """One difference that stands.
+
+    Attributes:
+        subject: What of the symbol it is about: a side, an order, a hold, a problem.
+        since_ms: Our time of the first look that showed it.
+        text: In words.
+    """
+
+    kind: DriftKind
+    symbol: str
+    subject: str
+    severity: Severity
+    since_ms: int = 0
+    text: str
+
+
 class AccountStatus(Value, frozen=True, kw_only=True):
     """What is true now of an account, for `trueup status`.
 
@@ -172,7 +204,7 @@ class AccountStatus(Value, frozen=True, kw_only=True):
         error: Of the newest look, if it failed.
         owner: Holder of a running lease; None: nobody runs it.
         interval_why: Why the effective interval is longer than the configured one, in words; None: it is not.
-        drift: Findings of the newest look in words, empty when book and venue agree.
+        drift: Findings of the newest look, worst first; empty when book and venue agree.
         exposure: Sum of quantity times contract size times price by settle asset (linear), or in quote units (inverse).
         failed_cleanups: Cancels that are escalated or pending after a failed attempt.
     """
@@ -202,7 +234,7 @@ class AccountStatus(Value, frozen=True, kw_only=True):
     failed_cleanups: int = 0
     cleanup_failures_total: int = 0
     protection: ProtectionNumbers = ProtectionNumbers()
-    drift: tuple[str, ...] = ()
+    drift: tuple[Drift, ...] = ()
 
 
 class ExplainedStep(Value, frozen=True, kw_only=True):

@@ -385,6 +385,12 @@ async def test_lesson_24_while_it_runs(bench: Bench, venue: str) -> None:
         report = await desk.sync(2)
         assert (report.identity_error, report.closed_phantom) == (True, ())
         assert bench.book_bytes() == before
+        await desk.sync(2)
+        assert len(await desk.events("IDENTITY_MISMATCH")) == 1
+        assert [(hold["kind"], hold["state"]) for hold in await desk.rows("holds")] == [("identity", "open")]
+        bench.world.move_key(spec.api_key, VENUES[venue], desk.name)
+        await desk.sync(0)
+        assert [hold["state"] for hold in await desk.rows("holds")] == ["withdrawn"]
 
 
 @lesson(25)

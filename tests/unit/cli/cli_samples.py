@@ -23,6 +23,8 @@ from trueup.model.reports import (
     AccountReport,
     AccountStatus,
     Check,
+    Drift,
+    DriftKind,
     ExplainedStep,
     Explanation,
     HeldReport,
@@ -143,6 +145,18 @@ def full_account(**changes: Any) -> AccountReport:
         "unfinished_effects": 1,
     }
     return account_report(**(values | changes))
+
+
+def drift(text: str, severity: Severity = Severity.WARNING) -> Drift:
+    """A finding that has stood for 65 seconds."""
+    return Drift(
+        kind=DriftKind.GONE,
+        symbol="BTC/USDT:USDT",
+        subject="long",
+        severity=severity,
+        since_ms=NOW_MS - 65_000,
+        text=text,
+    )
 
 
 def account_status(**changes: Any) -> AccountStatus:

@@ -17,6 +17,7 @@ from cli_samples import (
     account_status,
     checks,
     closed,
+    drift,
     event,
     explanation,
     full_account,
@@ -174,7 +175,7 @@ def test_the_other_results(run: Run, services: FakeServices) -> None:
     services.raised = [hold(), hold(hold_id=4, state=HoldState.REJECTED, decided_at_ms=NOW_MS, note="")]
     services.accounts = (
         account_status(),
-        account_status(account="spare", owner=None, last_good_at_ms=None, error="HTTP 503", drift=("x",)),
+        account_status(account="spare", owner=None, last_good_at_ms=None, error="HTTP 503", drift=(drift("x"),)),
     )
     services.explanations = {1: explanation(position=position()), 3: explanation()}
     services.checks = checks()

@@ -11,6 +11,7 @@ from cli_samples import (
     account_status,
     checks,
     closed,
+    drift,
     event,
     explanation,
     full_account,
@@ -51,7 +52,7 @@ def screens(width: int | None) -> dict[str, list[Line]]:
             account="spare", symbol="BTC/USD:BTC", close={"settle_asset": "BTC", "realized_pnl": Decimal("-0.0012")}
         ),
     ]
-    accounts = (account_status(open_holds=1, drift=(LONG,), orphans=2), account_status(account="b", error=LONG))
+    accounts = (account_status(open_holds=1, drift=(drift(LONG),), orphans=2), account_status(account="b", error=LONG))
     return {
         "sync": sync_screen(
             report(full_account(), account_report(account="b", observed=False, error=LONG)),
@@ -202,8 +203,8 @@ NEXT = [
     ((account_status(error="HTTP 503", open_holds=1),), "trueup doctor"),
     ((account_status(open_holds=1),), "trueup approve 3"),
     ((account_status(last_good_at_ms=None),), "trueup sync"),
-    ((account_status(paused=True, drift=("x",)),), "trueup resume main"),
-    ((account_status(drift=("x",), mode=AccountMode.OBSERVE),), "trueup sync"),
+    ((account_status(paused=True, drift=(drift("x"),)),), "trueup resume main"),
+    ((account_status(drift=(drift("x"),), mode=AccountMode.OBSERVE),), "trueup sync"),
     ((account_status(pending_effects=2),), "trueup sync"),
 ]
 

@@ -20,6 +20,7 @@ from trueup.cli.text import (
     paragraph,
     plural,
 )
+from trueup.model.events import Severity
 from trueup.model.holds import Hold, HoldState
 from trueup.model.positions import AccountMode
 from trueup.model.reports import AccountStatus
@@ -129,7 +130,9 @@ def _finding_texts(account: AccountStatus, now_ms: int) -> Iterable[Span]:
         yield (f"{plural(account.unprotected, 'open position')} without a live stop", Style.BAD)
     if account.open_holds:
         yield (f"{plural(account.open_holds, 'decision')} {_wait(account.open_holds)} for you", Style.WARN)
-    yield from ((text, Style.WARN) for text in account.drift)
+    for drift in account.drift:
+        style = Style.BAD if drift.severity.rank >= Severity.ERROR.rank else Style.WARN
+        yield (f"{drift.text} (since {moment(drift.since_ms, now_ms)})", style)
     if account.suspected:
         yield (f"{account.suspected} suspected: gone from the venue, not proven closed", Style.WARN)
     if account.quarantined:
