@@ -135,8 +135,10 @@ async def _daemon(bench: Bench, names: list[str], seconds: float) -> tuple[list[
             memory = await _storm(bench, names, seconds, process.pid)
             bench.mend()
             began = time.monotonic()
-            while _differences(bench, bench.world, names) and time.monotonic() - began < CALM_S:
-                await asyncio.sleep(1.0)  # noqa: ASYNC110 - the book is another process's
+            for _ in range(round(CALM_S)):
+                if not _differences(bench, bench.world, names):
+                    break
+                await asyncio.sleep(1.0)
             caught_up_s = time.monotonic() - began
         finally:
             with suppress(ProcessLookupError):
