@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trueup.hunt.plan import Happening
     from trueup.hunt.simulation import Simulation
     from trueup.model.changes import ChangeSet, Committed
-    from trueup.model.effects import Notice
+    from trueup.model.effects import Effect, Notice
     from trueup.model.holds import Hold
     from trueup.ports import Owner
     from trueup.sim.front import Outcome
@@ -56,6 +56,7 @@ INVARIANTS = {
 }
 
 _SLACK_MS = 5_000
+_OVERDUE_MS = 300_000
 _GRACE_S = 10.0
 _BAN_S = 600.0
 _RECOVERY_S = 60.0
@@ -412,6 +413,8 @@ class Judge:
 
     def _effects(self) -> Iterator[Problem]:
         for effect in self._rows.effects.values():
+            if effect.kind is EffectKind.AMEND_CLOSE and not self._is_overdue(effect):
+                continue  # a look at what the history tells later, when its time comes
             if effect.state is not EffectState.DONE:
                 text = f"effect {effect.effect_id} {effect.kind.value} is {effect.state.value}: {effect.last_error}"
                 yield Problem("effect-done-once", text)
@@ -422,6 +425,11 @@ class Judge:
                 notice = from_json(effect.payload, Told)
                 if (notice.dedup, notice.at_ms, notice.title) not in self._told:
                     yield Problem("effect-done-once", f"notice {effect.effect_id} counts as told and never was")
+
+    def _is_overdue(self, effect: Effect) -> bool:
+        return effect.state is not EffectState.DONE and (
+            effect.next_attempt_at_ms + _OVERDUE_MS < self._sim.database.clock_ms()
+        )
 
     def _unanswered(self) -> Iterator[Problem]:
         for asked in self._sim.database.asked.values():
