@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,7 +39,7 @@ from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit.adapter import BybitVenue
 from trueup.venues.venue_time import VenueTime
 
-__all__ = ["BUGS", "Bug", "Found", "hunt_bug"]
+__all__ = ["BUGS", "Bug", "Found", "hunt_bug", "planted", "table"]
 
 ACTIVE_S = 400.0
 _PATIENCE_S = 300.0
@@ -477,3 +481,52 @@ def hunt_bug(name: str, *, most: int = 12, first: int = 1) -> Found:
         if result.violations and not run(plan).violations:
             return Found(name, count + 1, plan.seed, result.violations[0].invariant)
     return Found(name, None, None, None)
+
+
+_BEGIN, _END = "<!-- bugs: begin, by python -m trueup.hunt.bugs -->", "<!-- bugs: end -->"
+
+
+def table(found: dict[str, Found]) -> list[str]:
+    """As it stands in the documentation."""
+    lines = ["| deliberate bug | faults | seeds it took | invariant that told |", "|---|---|---|---|"]
+    for name, bug in BUGS.items():
+        result = found.get(name)
+        if result is None:
+            continue
+        took = f"{result.seeds}" if result.seeds is not None else "not found"
+        lines.append(f"| {bug.meaning} | {', '.join(bug.faults) or 'none'} | {took} | {_code(result.invariant)} |")
+    return lines
+
+
+def _code(text: str | None) -> str:
+    return f"`{text}`" if text else ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0: every bug was found."""
+    parser = argparse.ArgumentParser(prog="python -m trueup.hunt.bugs", description=__doc__)
+    parser.add_argument("--most", type=int, default=20, help="seeds for each bug")
+    parser.add_argument("--only", default="", help="names, with commas between them; else all")
+    parser.add_argument("--results", type=Path, default=Path("build/sim-bugs.json"), help="kept and added to")
+    parser.add_argument("--write-docs", type=Path, help="a page whose table is to be renewed")
+    options = parser.parse_args(arguments)
+    found: dict[str, Found] = {}
+    if options.results.exists():
+        found = {name: Found(**each) for name, each in json.loads(options.results.read_text()).items()}
+    for name in options.only.split(",") if options.only else BUGS:
+        if name in found and found[name].seeds is not None and not options.only:
+            continue
+        found[name] = hunt_bug(name, most=options.most)
+        print(f"{name}: {found[name].seeds or 'not found'} {found[name].invariant or ''}", flush=True)
+        options.results.parent.mkdir(parents=True, exist_ok=True)
+        options.results.write_text(json.dumps({key: vars(each) for key, each in found.items()}, indent=1) + "\n")
+    if options.write_docs:
+        page = options.write_docs.read_text()
+        before, _, rest = page.partition(_BEGIN)
+        _, _, after = rest.partition(_END)
+        options.write_docs.write_text("\n".join([before + _BEGIN, "", *table(found), "", _END]) + after)
+    return 0 if all(name in found and found[name].seeds for name in BUGS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from trueup.engine.account import AccountReconciler
+from trueup.engine.acts import Acts
+from trueup.engine.effects import EffectsWorker
 from trueup.hunt.__main__ import main
+from trueup.hunt.bugs import BUGS, hunt_bug, planted
 from trueup.hunt.judge import INVARIANTS
 from trueup.hunt.plan import FAULT_KINDS, draw
 from trueup.hunt.report import lines_of
 from trueup.hunt.simulation import run
+from trueup.model.orders import OpenOrder
 
 ROOT = Path(__file__).parents[3]
 _ANOTHER = """
 from trueup.hunt.plan import draw
 from trueup.hunt.simulation import run
+from trueup.model.orders import OpenOrder
 result = run(draw(22, active_s=90.0, faults=("net", "streams", "crash", "store")))
 print(result.trace_hash, result.simulated_s, result.counts)
 """
@@ -90,3 +96,25 @@ def test_the_page_gives_every_invariant() -> None:
     page = (ROOT / "docs" / "simulation.md").read_text()
     for name, meaning in INVARIANTS.items():
         assert f"| `{name}` | {meaning}" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "invariant"), [("memory_keeps", "quiet-equal"), ("effects_unwritten", "effect-done-once")]
+)
+def test_a_deliberate_bug_is_found(name: str, invariant: str) -> None:
+    found = hunt_bug(name, most=4)
+    assert found.invariant == invariant
+
+
+def test_what_was_planted_is_taken_out_again() -> None:
+    for name in BUGS:
+        before = {cls: dict(vars(cls)) for cls in (Acts, AccountReconciler, EffectsWorker, OpenOrder)}
+        with planted(name):
+            pass
+        assert before == {cls: dict(vars(cls)) for cls in before}, name
+
+
+def test_the_page_tells_how_each_bug_was_found() -> None:
+    page = (ROOT / "docs" / "simulation.md").read_text()
+    told = page.partition("bugs: begin")[2].partition("bugs: end")[0]
+    assert [bug.meaning for bug in BUGS.values() if f"| {bug.meaning} |" not in told] == []
