@@ -60,7 +60,8 @@ def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment
     ended = [one for one in past.segments if one.side is row.side and one.closed_at_ms is not None]
     if close.closing_order_id is not None:
         by_order = [one for one in ended if any(p.fill.order_id == close.closing_order_id for p in one.closings)]
-        return by_order[-1] if by_order else None
+        # One resting order may have ended several lifecycles: the row's is the one that ended when it says.
+        return min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
     return own_segment(row, past, case.policy.new_row_grace_ms)
 
 

@@ -210,7 +210,7 @@ def _no_skew(patch: Patch) -> None:
     patch.put(VenueTime, "measure", measure)
 
 
-@_bug("young rows and single absences are closed at once", "lies", "net")
+@_bug("young rows and single absences are closed at once", "lies")
 def _no_patience(patch: Patch) -> None:
     def make(real: Any) -> Any:
         def init(self: Any, plan: Any, *args: Any, **named: Any) -> None:
@@ -478,7 +478,7 @@ def hunt_bug(name: str, *, most: int = 12, first: int = 1) -> Found:
         plan = draw(first + count, active_s=ACTIVE_S, faults=bug.faults, busy=True)
         with planted(name):
             result = run(plan, prepare=impatient)
-        if result.violations and not run(plan).violations:
+        if result.violations and not run(plan, prepare=impatient).violations:
             return Found(name, count + 1, plan.seed, result.violations[0].invariant)
     return Found(name, None, None, None)
 

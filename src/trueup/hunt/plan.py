@@ -145,12 +145,17 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
     )
 
 
+_ONLY_BUSY = {"late_row": 8, "flip_early": 8}
+"""Rare by themselves, and worth having where a certain bug is looked for."""
+
+
 def _acts(seed: int, active_s: float, accounts: tuple[str, ...], *, long: bool, busy: bool) -> list[Act]:
     chance = random.Random(f"acts {seed}")  # noqa: S311
     spacing = chance.choice((4.0, 8.0, 14.0)) if not long else 240.0
     spacing = 4.0 if busy else spacing
-    kinds = [kind for kind in _ACTS if busy or kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
-    weights = [_ACTS[kind] for kind in kinds]
+    chances = _ACTS | _ONLY_BUSY if busy else _ACTS
+    kinds = [kind for kind in chances if busy or kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
+    weights = [chances[kind] for kind in kinds]
     acts = []
     at = chance.uniform(1.0, 8.0)
     while at < active_s * 0.95:

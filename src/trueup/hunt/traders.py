@@ -97,11 +97,11 @@ class Traders:
         if when == "after":
             self._row(account, symbol, side, quantity)
         elif when == "late":
-            self._sim.later(chance.uniform(0.05, 3.0), self._late_row, account, symbol, side, quantity)
+            self._sim.later(chance.uniform(0.05, 3.0), self._write_row, account, symbol, side, quantity)
         if chance.random() < 0.8:
             self._stop_for(account, symbol, leg, chance, owner="bot")
 
-    def _late_row(self, account: str, symbol: str, side: Side, quantity: Decimal) -> None:
+    def _write_row(self, account: str, symbol: str, side: Side, quantity: Decimal) -> None:
         try:
             self._row(account, symbol, side, quantity)
         except Conflict as conflict:
@@ -138,6 +138,36 @@ class Traders:
         self._open_hand(account, chance)
         self._sim.later(chance.uniform(0.01, 0.9), self._close_any, account, chance)
 
+    def _late_row(self, account: str, chance: random.Random) -> None:
+        """The bot opens, is closed out, and only then writes its row."""
+        symbol, side = self._symbol(account, chance), chance.choice(tuple(Side))
+        leg, quantity = self._leg(account, side), Decimal(_SIZES[symbol][0])
+        held = self._world.look(account).position(symbol, leg)
+        if held is not None and not held.is_flat:
+            return
+        self._sim.note("trader", f"{account} bot opens {side} {quantity} {symbol} for a moment")
+        self._order(account, OrderRequest(symbol, side, OrderType.MARKET, quantity, leg=leg))
+        self._sim.later(chance.uniform(0.4, 1.0), self._close_slot, account, symbol, leg)
+        self._sim.later(chance.uniform(1.5, 3.0), self._write_row, account, symbol, side, quantity)
+
+    def _flip_early(self, account: str, chance: random.Random) -> None:
+        """The bot's position is turned around before anybody looked, and the other side closed after it was seen."""
+        symbol, side = self._symbol(account, chance), chance.choice(tuple(Side))
+        leg, quantity = self._leg(account, side), Decimal(_SIZES[symbol][0])
+        held = self._world.look(account).position(symbol, leg)
+        if leg is not Leg.NET or (held is not None and not held.is_flat):
+            return
+        self._row(account, symbol, side, quantity)
+        self._sim.note("trader", f"{account} bot opens {side} {quantity} {symbol} and is flipped")
+        self._order(account, OrderRequest(symbol, side, OrderType.MARKET, quantity))
+        self._order(account, OrderRequest(symbol, side.opposite, OrderType.MARKET, quantity * 2))
+        self._sim.later(chance.uniform(2.0, 5.0), self._close_slot, account, symbol, leg)
+
+    def _close_slot(self, account: str, symbol: str, leg: Leg) -> None:
+        held = self._world.look(account).position(symbol, leg)
+        if held is not None and held.side is not None:
+            self._again(account, self._closing(held, abs(held.quantity)))
+
     # changing
     def _increase(self, account: str, chance: random.Random) -> None:
         held = self._held(account, chance)
@@ -156,13 +186,14 @@ class Traders:
         self._sell(account, held, max(part, step))
 
     def _sell(self, account: str, held: Position, quantity: Decimal) -> None:
+        self._order(account, self._closing(held, quantity))
+
+    def _closing(self, held: Position, quantity: Decimal) -> OrderRequest:
         assert held.side is not None
-        hedge = held.leg is not Leg.NET
-        flag = not hedge
-        request = OrderRequest(
-            held.symbol, held.side.opposite, OrderType.MARKET, quantity, leg=held.leg, reduce_only=flag
+        one_way = held.leg is Leg.NET
+        return OrderRequest(
+            held.symbol, held.side.opposite, OrderType.MARKET, quantity, leg=held.leg, reduce_only=one_way
         )
-        self._order(account, request)
 
     def _close(self, account: str, chance: random.Random) -> None:
         self._close_any(account, chance)

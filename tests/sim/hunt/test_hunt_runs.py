@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ from trueup.hunt.simulation import run
 from trueup.model.orders import OpenOrder
 
 ROOT = Path(__file__).parents[3]
+CORPUS = {
+    5114: "an order that ended two lifecycles amended the wrong one",
+    3176: "a cancel took its time after the look",
+}
+"""Seeds that found something, and what."""
+
 _ANOTHER = """
 from trueup.hunt.plan import draw
 from trueup.hunt.simulation import run
@@ -59,6 +66,15 @@ def test_a_run_is_eventful() -> None:
 @pytest.mark.parametrize("seed", [22, 24])
 def test_seeds_with_crashes_and_lies_hold(seed: int) -> None:
     _held(seed, active_s=200.0)
+
+
+@pytest.mark.parametrize("seed", CORPUS)
+def test_what_failed_once_holds(seed: int) -> None:
+    _held(seed)
+
+
+def test_a_random_seed_holds() -> None:
+    _held(random.randrange(10**6), active_s=150.0)
 
 
 def test_every_kind_of_fault_is_drawn_and_can_be_chosen() -> None:

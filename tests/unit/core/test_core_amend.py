@@ -73,6 +73,16 @@ def test_a_lifecycle_that_came_later_is_not_mistaken_for_it() -> None:
     assert better.close.exit_price == Decimal(110)
 
 
+def test_an_order_that_ended_two_lifecycles_amends_each_with_its_own() -> None:
+    """Found by the simulation: resting orders that filled in two parts opened and ended two lifecycles."""
+    later = [fill(BUY, "5", "100", CLOSED + 1_000, order="open"), fill(SELL, "5", "110", CLOSED + 2_000, order="exit")]
+    for closed_at_ms in (CLOSED, CLOSED + 2_000):
+        better = found(details(closed_at_ms=closed_at_ms), OPEN, EXIT, *later, funding=[paid("-0.5")])
+        assert isinstance(better, Lifecycle)
+        assert better.close is not None
+        assert better.close.closed_at_ms == closed_at_ms
+
+
 def test_other_amounts_under_the_same_grade_are_not_believed() -> None:
     assert isinstance(found(details(quantity=Decimal(7)), OPEN, EXIT), str)
 
