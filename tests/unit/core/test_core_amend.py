@@ -61,6 +61,14 @@ def test_a_close_on_absence_is_proven_by_a_history_that_lagged() -> None:
     assert (better.close.evidence, better.close.exit_price) == (Evidence.FILLS, Decimal(110))
 
 
+def test_a_row_that_never_existed_is_not_amended_with_a_later_lifecycle_of_its_size() -> None:
+    """Found by the simulation: the profit of another row's lifecycle was booked a second time."""
+    guess = details(Evidence.ABSENCE, exit_price=None, exit_reason=ExitReason.PHANTOM_ON_SYNC)
+    never = row(LONG, "5", opened=T0, status=PositionStatus.CLOSED, close=guess)
+    later = [fill(BUY, "5", "120", CLOSED + 1_000, order="new"), fill(SELL, "5", "125", CLOSED + 2_000, order="out")]
+    assert isinstance(amended(case(never, None, history(later))), str)
+
+
 def test_a_history_that_still_shows_nothing_changes_nothing() -> None:
     assert isinstance(found(details(Evidence.ABSENCE)), str)
 
