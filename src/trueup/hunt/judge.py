@@ -491,5 +491,6 @@ def _amounts(row: Position, life: Lifecycle) -> Iterator[Problem]:
             text = f"row {row.position_id} {row.key} ({close.evidence.value}): {what} {recorded}, in truth {real}"
             yield Problem("equals-world", text)
     reason = close.exit_reason.value
-    if reason not in (life.reason, "sync_cleanup", "PHANTOM_ON_SYNC"):
+    followed = (reason, life.reason) == ("trailing_stop", "stop_loss")  # a stop of ours that followed the price
+    if reason not in (life.reason, "sync_cleanup", "PHANTOM_ON_SYNC") and not followed:
         yield Problem("equals-world", f"row {row.position_id} {row.key}: reason {reason}, in truth {life.reason}")
