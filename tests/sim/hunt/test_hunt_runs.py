@@ -114,12 +114,8 @@ def test_the_page_gives_every_invariant() -> None:
         assert f"| `{name}` | {meaning}" in page
 
 
-@pytest.mark.parametrize(
-    ("name", "invariant"), [("memory_keeps", "quiet-equal"), ("effects_unwritten", "effect-done-once")]
-)
-def test_a_deliberate_bug_is_found(name: str, invariant: str) -> None:
-    found = hunt_bug(name, most=4)
-    assert found.invariant == invariant
+def test_a_deliberate_bug_is_found() -> None:
+    assert hunt_bug("memory_keeps", most=4).invariant == "quiet-equal"
 
 
 def test_what_was_planted_is_taken_out_again() -> None:
