@@ -62,7 +62,7 @@ def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment
         by_order = [one for one in ended if any(p.fill.order_id == close.closing_order_id for p in one.closings)]
         # One resting order may have ended several lifecycles: the row's is the one that ended when it says.
         return min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
-    own = own_segment(row, past, case.policy.new_row_grace_ms)
+    own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
     # It was gone by then: a lifecycle that ended later is another one, of whatever size.
     return own if own is not None and own.closed_at_ms is not None and own.closed_at_ms <= close.closed_at_ms else None
 

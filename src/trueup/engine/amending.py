@@ -91,7 +91,10 @@ class Amender:
         view = await self._venue.positions(row.symbol)
         catalog = await self._venue.catalog()
         sides = {report.side: report for report in view.reports if report.symbol == row.symbol}
+        closed = await self._store.positions(status="closed", account=row.account)
+        others = (one for one in closed if one.key == row.key and one.position_id != row.position_id)
         case = Case(
+            ended=tuple((one.close.closed_at_ms, one.close.closing_order_id) for one in others if one.close),
             key=row.key,
             row=row,
             report=sides.get(row.side),
