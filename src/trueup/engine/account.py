@@ -11,34 +11,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from trueup.core import narrate, review
-from trueup.core.cases import Adjust, Adopt, Case, Close, KnownOrder, LookAgain, Verdict, Verified
+from trueup.core.cases import Case, Close, KnownOrder, LookAgain, Verdict, Verified
 from trueup.core.settle import Settlement, settle
 from trueup.core.situation import Ended, Situation
 from trueup.engine.histories import Histories
+from trueup.engine.identity import IdentityCheck
+from trueup.engine.looks import FoundTrue, Look, LookOptions, found_true, opened
 from trueup.engine.telling import Teller
 from trueup.engine.view import Scope, Union, unite
-from trueup.model.changes import ChangeSet, Committed, RecordedOrder
-from trueup.model.errors import AccountMismatch, ClockSkewed, Conflict, Unobserved
-from trueup.model.events import EventType, NewEvent, Severity
-from trueup.model.holds import Hold, HoldKind, HoldState, HoldUpdate, Mark, MarkKind, NewHold
+from trueup.model.changes import Committed, RecordedOrder
+from trueup.model.errors import ClockSkewed, Conflict, Unobserved
+from trueup.model.events import EventType
+from trueup.model.holds import Hold, HoldState, Mark, MarkKind
 from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
 from trueup.model.positions import AccountMode, Position, PositionKey
-from trueup.model.reports import HeldReport, OrderReport
-from trueup.model.values import Value
+from trueup.model.reports import HeldReport
 
 if TYPE_CHECKING:
     from trueup.engine.settings import AccountPlan
     from trueup.model.instruments import InstrumentCatalog
     from trueup.ports import Clock, Owner, Store, Venue
 
-__all__ = ["AccountReconciler", "FoundTrue", "Look", "LookOptions"]
+__all__ = ["AccountReconciler"]
 
 _log = structlog.get_logger("trueup.engine")
 
@@ -46,42 +47,6 @@ _LOOKS = 4
 """How often a look is taken again at once because something moved under it."""
 
 _MEASURE_EVERY_S = 300.0
-
-
-class LookOptions(Value, frozen=True, kw_only=True):
-    """How to look.
-
-    Attributes:
-        apply: Write the book (the account's mode and a pause may still forbid it).
-        record: Write anything at all: a dry run leaves no trace.
-        orders: Read the order lists too.
-        announce: Write SYNCHRONIZATION_STARTED and _COMPLETED.
-        learn: How many rows whose beginning is not known may have their past read.
-    """
-
-    apply: bool = True
-    record: bool = True
-    orders: bool = True
-    announce: bool = True
-    learn: int = 0
-
-
-@dataclass
-class Look:
-    """What one complete look found and what was committed."""
-
-    settlement: Settlement
-    quarantined: list[Quarantined]
-    reports: Union
-    as_of_ms: int
-    applied: bool
-    held: list[HeldReport] = field(default_factory=list)
-    added: list[Position] = field(default_factory=list)
-    orphans: list[OrderReport] = field(default_factory=list)
-    orders: OrdersSnapshot | None = None
-    unprotected_since: dict[PositionKey, Mark] = field(default_factory=dict)
-    wait_ms: int | None = None
-    clock: ClockReading | None = None
 
 
 @dataclass
@@ -94,26 +59,12 @@ class _Known:
     paused: bool
 
 
-@dataclass
-class FoundTrue:
-    """What the newest look that wrote the book left equal to the venue.
-
-    Attributes:
-        began_ms: Our time before its first request.
-        keys: Row id → key, of every row that is as the venue shows it.
-        doubtful: Symbols with a key that is not.
-    """
-
-    began_ms: int
-    keys: dict[int, PositionKey] = field(default_factory=dict)
-    doubtful: set[str] = field(default_factory=set)
-
-
 class AccountReconciler:
     """Keeps one account's book true to its venue.
 
     Attributes:
         found_true: By the newest look that wrote the book; None: none did yet.
+        identity: Whose account the key answers for.
     """
 
     def __init__(self, plan: AccountPlan, venue: Venue, store: Store, clock: Clock) -> None:
@@ -122,8 +73,8 @@ class AccountReconciler:
         self._store = store
         self._teller = Teller(plan, store, clock)
         self._clock = clock
+        self.identity = IdentityCheck(plan, venue, store, clock)
         self._scope: Scope | None = None
-        self._identified = False
         self._reading: ClockReading | None = None
         self._measured_at_s = 0.0
         self._dry_marks: list[Mark] = []
@@ -148,9 +99,7 @@ class AccountReconciler:
         if self._scope is None:
             self._scope = Scope.of(self.plan.name, self.plan.symbols, self.plan.ignore_symbols, catalog)
         reading = await self._measured()
-        if not self._identified:
-            await self._check_identity(owner, options)
-            self._identified = True
+        await self.identity.check(owner, record=options.record, first=True)
         why = ""
         for attempt in range(_LOOKS):
             try:
@@ -177,66 +126,9 @@ class AccountReconciler:
             self._measured_at_s = now
         return self._reading
 
-    async def _check_identity(self, owner: Owner, options: LookOptions) -> None:
-        identity = await self.venue.identity()
-        pinned = await self._store.pin_of(self.plan.name)
-        if pinned is None:
-            if options.record:
-                await self._store.set_pin(owner, identity, self._clock.now_ms())
-                await self._tell(
-                    owner,
-                    EventType.IDENTITY_PINNED,
-                    Severity.INFO,
-                    {"fingerprint": identity.fingerprint, "strength": identity.strength},
-                )
-        elif pinned.fingerprint != identity.fingerprint:
-            self._identified = False
-            raise AccountMismatch(self.plan.name, pinned.fingerprint, identity.fingerprint)
-        elif options.record:
-            await self._identity_again(owner)
-
-    async def _identity_again(self, owner: Owner) -> None:
-        """The key answers for the pinned account: a hold that says otherwise is over."""
-        holds = [hold for hold in await self._identity_holds() if hold.state is not HoldState.APPROVED]
-        if holds:
-            now = self._clock.now_ms()
-            updates = tuple(HoldUpdate(hold_id=hold.hold_id, state=HoldState.WITHDRAWN, at_ms=now) for hold in holds)
-            events = tuple(narrate.identity_again(hold, now) for hold in holds)
-            await self._teller.commit(
-                owner, ChangeSet(account=self.plan.name, now_ms=now, hold_updates=updates, events=events)
-            )
-
-    async def _identity_holds(self) -> list[Hold]:
-        states = (HoldState.OPEN, HoldState.APPROVED, HoldState.REJECTED)
-        holds = await self._store.holds(account=self.plan.name, states=states)
-        return [hold for hold in holds if hold.kind is HoldKind.IDENTITY]
-
-    async def tell_mismatch(self, owner: Owner, error: AccountMismatch) -> None:
-        """The audit log's word of a foreign key, once, and a hold for a person; nothing of the account's book changes."""
-        fingerprint = f"{error.pinned}:{error.found}"
-        now = self._clock.now_ms()
-        told = narrate.mismatch(self.plan.name, error.pinned, error.found, now)
-        if any(hold.fingerprint == fingerprint for hold in await self._identity_holds()):
-            await self._teller.remind(owner, [told])
-            return
-        hold = NewHold(
-            account=self.plan.name,
-            kind=HoldKind.IDENTITY,
-            fingerprint=fingerprint,
-            keys=(),
-            summary=f"the book belongs to venue account {error.pinned}, the key answers for {error.found}",
-            raised_at_ms=now,
-        )
-        await self._teller.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, holds=(hold,), events=(told,)))
-
-    async def _tell(self, owner: Owner, kind: EventType, severity: Severity, data: dict[str, object]) -> None:
-        now = self._clock.now_ms()
-        event = NewEvent(type=kind, severity=severity, account=self.plan.name, at_ms=now, data=data)
-        await self._teller.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, events=(event,)))
-
     async def _once(self, owner: Owner, options: LookOptions, catalog: InstrumentCatalog, *, last: bool) -> Look | None:
         """One look; None: the view was older than what is known, take a newer one."""
-        began_ms = self._clock.now_ms()
+        began_s = self._clock.monotonic_s()
         orders = await self.venue.open_orders() if options.orders else None
         view = await self.venue.positions()
         book = await self._store.active(self.plan.name)
@@ -250,7 +142,7 @@ class AccountReconciler:
         if not last and any(isinstance(verdict, LookAgain) for _, verdict in decided):
             return None
         if any(not isinstance(verdict, Verified) for _, verdict in decided):
-            await self._check_identity(owner, options)
+            await self.identity.check(owner, record=options.record)
         situation = Situation(
             account=self.plan.name,
             venue=self.plan.venue,
@@ -281,7 +173,7 @@ class AccountReconciler:
             self._review(look, orders, known, situation)
         committed = await self._commit(owner, look, situation, options)
         if applies:
-            self.found_true = _found_true(began_ms, decided, settlement, committed)
+            self.found_true = found_true(began_s, decided, settlement, committed)
         return look
 
     def _split_overtaken(
@@ -329,7 +221,7 @@ class AccountReconciler:
         if self.found_true is not None:
             for close in settlement.closes:
                 self.found_true.keys.pop(close.position_id, None)
-            self.found_true.keys.update(_opened(settlement, committed))
+            self.found_true.keys.update(opened(settlement, committed))
 
     async def _known(self, options: LookOptions) -> _Known:
         name = self.plan.name
@@ -483,26 +375,6 @@ class AccountReconciler:
                 HeldReport(hold_id=hold_id or 0, kind=group.kind, positions=group.positions, summary=group.summary)
             )
         return committed
-
-
-def _opened(settlement: Settlement, committed: Committed) -> dict[int, PositionKey]:
-    """The open rows that a change set inserted."""
-    pairs = zip(settlement.opens, committed.position_ids, strict=False)
-    return {position_id: new.key for new, position_id in pairs if new.close is None}
-
-
-def _found_true(
-    began_ms: int, decided: list[tuple[Case, Verdict]], settlement: Settlement, committed: Committed
-) -> FoundTrue:
-    found = FoundTrue(began_ms=began_ms, keys=_opened(settlement, committed))
-    for case, verdict in decided:
-        if isinstance(verdict, Verified | Adjust):
-            found.keys[verdict.row.position_id] = case.key
-        elif not isinstance(verdict, Close | Adopt) or (isinstance(verdict, Adopt) and verdict.hold):
-            found.doubtful.add(case.key.symbol)
-    for group in settlement.held:
-        found.doubtful.update(position.symbol for position in group.positions)
-    return found
 
 
 def _asks_record(case: Case) -> bool:

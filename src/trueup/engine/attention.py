@@ -138,7 +138,7 @@ class Attention:
             _log.error("stream.ended", problem=str(error))
 
     def _take(self, event: StreamEvent) -> None:
-        self.hearing.take(event, self._clock.now_ms())
+        self.hearing.take(event, self._clock.monotonic_s())
         if self.hearing.news:
             self._heard.set()
         match event:

@@ -49,8 +49,8 @@ class Ears:
                         async with asyncio.timeout(self._timing.settle_s):
                             await self._attention.hear()
 
-    async def _one(self, owner: Owner, symbol: str, first_ms: int, count: int) -> None:
-        outcome = await self._decided(owner, symbol, (self._clock.now_ms() - first_ms) / 1000)
+    async def _one(self, owner: Owner, symbol: str, first_s: float, count: int) -> None:
+        outcome = await self._decided(owner, symbol, self._clock.monotonic_s() - first_s)
         if outcome is Outcome.WAITS:
             return
         self._attention.hearing.settle(symbol, count)

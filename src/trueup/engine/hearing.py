@@ -24,35 +24,35 @@ class Hearing:
     """One account's stream, as far as it can prove something.
 
     Attributes:
-        up_ms: Our time since when nothing is missing; None: the stream is down.
-        news: Symbols whose fills or slots changed since that was decided on: our time of the first change, and how many.
+        up_s: By our monotonic clock, since when nothing is missing; None: the stream is down.
+        news: Symbols whose fills or slots changed since that was decided on: when the first came (monotonic), and how many.
     """
 
     def __init__(self) -> None:
-        self.up_ms: int | None = None
-        self.news: dict[str, tuple[int, int]] = {}
+        self.up_s: float | None = None
+        self.news: dict[str, tuple[float, int]] = {}
         self._slots: dict[tuple[str, Side | None], StreamPosition] = {}
         self._fills: OrderedDict[tuple[str, str, str], Fill] = OrderedDict()
         self._orders: OrderedDict[tuple[str, str], OrderRecord] = OrderedDict()
         self._booked: set[tuple[str, str, str]] = set()
 
-    def take(self, event: StreamEvent, now_ms: int) -> None:
-        """Keeps what the event proves. `now_ms`: our clock."""
+    def take(self, event: StreamEvent, at_s: float) -> None:
+        """Keeps what the event proves. `at_s`: by our monotonic clock, when it came."""
         match event:
             case StreamUp():
                 self._forget()
-                self.up_ms = event.at_ms
+                self.up_s = at_s
             case StreamDown():
                 self._forget()
             case StreamFill(fill=fill):
                 self._fills[fill.symbol, fill.trade_id, fill.order_id] = fill
                 self._bound()
-                self._tell(fill.symbol, now_ms)
+                self._tell(fill.symbol, at_s)
             case StreamPosition():
                 self._slot(event)
-                self._tell(event.symbol, now_ms)
+                self._tell(event.symbol, at_s)
             case StreamOrder():
-                self._order(event, now_ms)
+                self._order(event, at_s)
             case _:
                 pass
 
@@ -78,12 +78,12 @@ class Hearing:
 
     def settle(self, symbol: str, count: int) -> None:
         """The symbol's first `count` news were decided on, or left to a look; later ones stand."""
-        if self.news.get(symbol, (0, 0))[1] == count:
+        if self.news.get(symbol, (0.0, 0))[1] == count:
             self.news.pop(symbol, None)
 
-    def _tell(self, symbol: str, now_ms: int) -> None:
-        first_ms, count = self.news.get(symbol, (now_ms, 0))
-        self.news[symbol] = (first_ms, count + 1)
+    def _tell(self, symbol: str, at_s: float) -> None:
+        first_s, count = self.news.get(symbol, (at_s, 0))
+        self.news[symbol] = (first_s, count + 1)
 
     def _slot(self, told: StreamPosition) -> None:
         """An older word that comes late does not replace a newer one."""
@@ -91,7 +91,7 @@ class Hearing:
         if known is None or _order_of(known) <= _order_of(told):
             self._slots[told.symbol, told.leg] = told
 
-    def _order(self, event: StreamOrder, now_ms: int) -> None:
+    def _order(self, event: StreamOrder, at_s: float) -> None:
         """A conditional order that became another tells that one's nature, whichever of the two is heard first."""
         record = event.record
         known = self._orders.get((record.symbol, record.order_id))
@@ -101,7 +101,7 @@ class Hearing:
         if became is not None:
             self._orders[became.symbol, became.order_id] = became
             if became.symbol in {name for name, _, _ in self._fills}:
-                self._tell(became.symbol, now_ms)
+                self._tell(became.symbol, at_s)
         while len(self._orders) > _ORDERS:
             self._orders.popitem(last=False)
 
@@ -112,7 +112,7 @@ class Hearing:
                 del self._slots[key]
 
     def _forget(self) -> None:
-        self.up_ms = None
+        self.up_s = None
         self.news.clear()
         self._slots.clear()
         self._fills.clear()

@@ -32,7 +32,7 @@ from trueup.model.reports import OrderReport
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trueup.engine.account import Look
+    from trueup.engine.looks import Look
     from trueup.engine.settings import AccountPlan
     from trueup.model.orders import OpenOrder
     from trueup.ports import Clock, Owner, Store, Venue

@@ -104,7 +104,7 @@ class Listener:
         """The rows of the symbol, where a look found all of its keys true since the stream came up; None: it did not."""
         found = self._reconciler.found_true
         observes = self._reconciler.plan.mode is AccountMode.OBSERVE
-        if observes or found is None or hearing.up_ms is None or found.began_ms < hearing.up_ms:
+        if observes or found is None or hearing.up_s is None or found.began_s < hearing.up_s:
             return None
         if symbol in found.doubtful:
             return None

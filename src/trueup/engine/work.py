@@ -19,12 +19,13 @@ import structlog
 
 from trueup.calls import protective
 from trueup.core.drift import drift_of, new_findings
-from trueup.engine.account import AccountReconciler, Look, LookOptions
+from trueup.engine.account import AccountReconciler
 from trueup.engine.amending import Amender
 from trueup.engine.closing import check_may_close, request_closes
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
 from trueup.engine.keeper import Keeper, Kept
 from trueup.engine.listening import Listener
+from trueup.engine.looks import Look, LookOptions
 from trueup.engine.numbers import counted
 from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
@@ -268,7 +269,7 @@ class AccountWork:
         if options.dry_run:
             return await self._told(owner, options, report)
         if isinstance(error, AccountMismatch):
-            await self._reconciler.tell_mismatch(owner, error)
+            await self._reconciler.identity.tell_mismatch(owner, error)
         elif options.announce:
             await self._announce(owner, EventType.SYNCHRONIZATION_FAILED, {"problem": str(error)})
         await self._remember(owner, report, total, error=error)
