@@ -13,6 +13,7 @@ import structlog
 
 from trueup.engine.listening import Outcome
 from trueup.model.errors import TrueupError
+from trueup.model.positions import AccountMode
 
 if TYPE_CHECKING:
     from trueup.engine.attention import Attention
@@ -54,10 +55,16 @@ class Ears:
         if outcome is Outcome.WAITS:
             return
         self._attention.hearing.settle(symbol, count)
-        if outcome is Outcome.LEFT:
+        if outcome is Outcome.LEFT or self._wants_cover(symbol):
             self._attention.ask()
-            return
-        self._acts.set()
+        if outcome is Outcome.DECIDED:
+            self._acts.set()
+
+    def _wants_cover(self, symbol: str) -> bool:
+        """Whether a position of the symbol is open whose stop may have to follow what was decided: looks keep stops."""
+        account = self._runner.account
+        open_now = any(key.account == account and key.symbol == symbol for key in self._manager.positions)
+        return open_now and self._runner.work.plan.mode is AccountMode.PROTECT
 
     async def _decided(self, owner: Owner, symbol: str, age_s: float) -> Outcome:
         """The loop's single handler."""
