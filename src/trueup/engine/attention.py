@@ -76,9 +76,9 @@ class Attention:
         health = self._feed.health
         return "up" if health.up else f"down: {health.why or 'connecting'}"
 
-    def wants_look(self) -> bool:
-        """Whether a message asked for a look, and the last one is far enough away."""
-        asked = self._look or self.wants_orders()
+    def wants_look(self, *, orders: bool = True) -> bool:
+        """Whether a message asked for a look, and the last one is far enough away; `orders`: the order lists can be afforded."""
+        asked = self._look or (orders and self.wants_orders())
         return asked and self._clock.monotonic_s() - self._looked_at_s >= self._timing.look_spacing_s
 
     def wants_orders(self) -> bool:

@@ -4,7 +4,8 @@
    cost no more than the budget's audit rate.
 2. They are spread over it: the first audits are made at once, the second at evenly spread times, and each account goes on from
    there at the interval, neither earlier nor later.
-3. What is dropped first when the budget is tight is the extra reading of order lists of accounts without a stream.
+3. What is dropped first when the budget is tight is the extra reading of whole order lists: of accounts without a stream, and
+   what messages of streams ask for. They are read at every n-th audit then.
 4. What an account's audit costs is what the cheapest of its last few did; before there is one, what the venue's tariff says.
    What is dearer than that, and what looks cost that streams ask for, was other reading: what it took lately is not
    planned with.

@@ -176,9 +176,10 @@ class Supervisor:
                 next_audit = pace.next_after(runner.account, next_audit)
                 if next_audit <= self._clock.monotonic_s():
                     next_audit = pace.next_after(runner.account, self._clock.monotonic_s())
-            if due or attention.wants_look() or self._followers[runner.account].wants_look():
+            affords = pace.affords_orders
+            if due or attention.wants_look(orders=affords) or self._followers[runner.account].wants_look():
                 nth = due and audits % self._timing.orders_every == 0
-                orders = nth or (not attention.is_up and pace.affords_orders) or attention.wants_orders()
+                orders = nth or (affords and (not attention.is_up or attention.wants_orders()))
                 attention.looking(orders=orders)
                 report = await self._audit(runner, owner, orders=orders, due=due)
                 audits += due
