@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from trueup.core.rebuild import CLIENT_PREFIX
 from trueup.model.changes import RecordedOrder
@@ -24,6 +24,7 @@ __all__ = [
     "cancel_of",
     "closing_side",
     "is_ours",
+    "left_behind",
     "order_report",
     "orphans_among",
     "record_orders",
@@ -144,6 +145,29 @@ def orphans_among(
             )
         )
     return orphans
+
+
+def left_behind(
+    orders: Iterable[OpenOrder], recorded: Sequence[RecordedOrder], open_ids: Collection[int], as_of_ms: int
+) -> list[tuple[RecordedOrder, Side]]:
+    """Orders that stand in the store as open, belong to a lifecycle that ended, and are in no list any more.
+
+    They were recorded while their lifecycle ended, or went by themselves.
+
+    Args:
+        open_ids: The book's active rows, unreadable ones included.
+        as_of_ms: Venue time that the order lists speak for.
+    """
+    listed = {(order.symbol, order.order_id) for order in orders}
+    return [
+        (order, next(side for side in Side if side.exit_side is order.order_side))
+        for order in recorded
+        if order.status is OrderStatus.OPEN
+        and order.position_id is not None
+        and order.position_id not in open_ids
+        and (order.symbol, order.order_id) not in listed
+        and order.seen_at_ms < as_of_ms
+    ]
 
 
 def cancel_of(order: OpenOrder | RecordedOrder, side: Side, reason: str) -> CancelOrder:

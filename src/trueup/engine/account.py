@@ -31,6 +31,7 @@ from trueup.model.errors import ClockSkewed, Conflict, Unobserved
 from trueup.model.events import EventType
 from trueup.model.holds import Hold, HoldState, Mark, MarkKind
 from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
+from trueup.model.orders import OrderList, OrderStatus
 from trueup.model.positions import AccountMode, Position, PositionKey
 from trueup.model.reports import HeldReport
 
@@ -171,6 +172,8 @@ class AccountReconciler:
         self._blocked_reports(look, union)
         if orders is not None:
             self._review(look, orders, known, situation)
+            open_ids = {row.position_id for row in book.positions} | {row.position_id for row in book.unreadable}
+            self._sweep_records(look, orders, known, situation, open_ids)
         committed = await self._commit(owner, look, situation, options)
         if applies:
             self.found_true = found_true(began_s, decided, settlement, committed)
@@ -329,6 +332,22 @@ class AccountReconciler:
         held = {*open_keys, *look.reports.reports}
         for orphan in review.orphans_among(account, listed, held, known.recorded, look.as_of_ms):
             self._orphan(look, orphan, situation)
+
+    def _sweep_records(
+        self, look: Look, orders: OrdersSnapshot, known: _Known, situation: Situation, open_ids: set[int]
+    ) -> None:
+        """Recorded as open, of an ended lifecycle, in no list: an effect makes sure (mode protect), else it is forgotten."""
+        if not situation.applies:
+            return
+        for order, side in review.left_behind(orders.orders, known.recorded, open_ids, orders.as_of_ms):
+            key = PositionKey(self.plan.name, order.symbol, side)
+            if key in look.reports.reports:
+                continue
+            if self.plan.mode is AccountMode.PROTECT and order.order_list is not OrderList.ATTACHED:
+                cancel = review.cancel_of(order, side, "position_closed")
+                look.settlement.effects.append(narrate.cancel_effect(cancel, order.position_id, situation))
+            else:
+                look.settlement.forget_orders.append((order.symbol, order.order_id, OrderStatus.UNKNOWN))
 
     def _orphan(self, look: Look, orphan: review.Orphan, situation: Situation) -> None:
         order = orphan.order

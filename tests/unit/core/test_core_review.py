@@ -12,6 +12,7 @@ from trueup.core.review import (
     cancel_of,
     closing_side,
     is_ours,
+    left_behind,
     order_report,
     orphans_among,
     record_orders,
@@ -182,3 +183,31 @@ def test_any_order_is_shown_alike(of) -> None:
         OrderKind.STOP,
         "why",
     )
+
+
+# records left behind
+
+
+def test_an_open_record_of_an_ended_lifecycle_that_no_list_shows_is_left_behind() -> None:
+    ended = recorded_order("s1", position_id=7, seen=T0)
+    assert left_behind([], [ended], {8}, VIEW) == [(ended, LONG)]
+
+
+@pytest.mark.parametrize(
+    "why", ["listed", "lifecycle open", "recorded by this very look", "not open", "of no lifecycle"]
+)
+def test_other_records_are_not_left_behind(why: str) -> None:
+    order = recorded_order("s1", position_id=7, seen=T0)
+    listed, open_ids = [], {8}
+    match why:
+        case "listed":
+            listed = [stop("s1")]
+        case "lifecycle open":
+            open_ids = {7}
+        case "recorded by this very look":
+            order = msgspec.structs.replace(order, seen_at_ms=VIEW)
+        case "not open":
+            order = msgspec.structs.replace(order, status=OrderStatus.FILLED)
+        case _:
+            order = msgspec.structs.replace(order, position_id=None)
+    assert left_behind(listed, [order], open_ids, VIEW) == []
