@@ -1,6 +1,6 @@
 """Keeps the open positions of one account covered: what a look shows becomes wishes, and what came of them becomes numbers.
 
-1. It judges what a look committed: open lifecycles that the venue shows now. A suspected one keeps its stops, no more.
+1. It judges what a look committed: open lifecycles that the venue shows now. One that it lacks keeps its stops, no more.
 2. Wishes are effects (mode protect only); they are decided again on a fresh look when they are carried out.
 3. Where a look did not read the order lists, a position that is new, changed, or was not covered is asked for by its symbol.
 4. A position without cover is told once, when it has been seen so for the grace; how long it lasted is told when it ends.

@@ -51,8 +51,6 @@ class StopActs:
         row = await self._store.position(wish.position_id)
         if row is None or row.status is not PositionStatus.ACTIVE:
             return Attempt(done=True, outcome="the position is closed already")
-        if row.suspected_since_ms is not None:
-            return Attempt(done=True, outcome="the position is suspected: its stops stay, nothing new is placed")
         listed = await self._venue.open_orders(wish.symbol)
         client_id = await self._free_id(wish)
         if client_id is None:

@@ -290,7 +290,9 @@ async def test_attempts_are_bounded_and_wait_longer(house: House, venue: str) ->
 
 
 @BOTH
-async def test_a_suspected_position_keeps_its_stops_and_gets_none(house: House, venue: str) -> None:
+async def test_a_suspected_position_that_the_venue_does_not_show_keeps_its_stops_and_gets_none(
+    house: House, venue: str
+) -> None:
     guard = await held(house, venue)
     await guard.run()
     [stop] = guard.ours()
@@ -304,6 +306,23 @@ async def test_a_suspected_position_keeps_its_stops_and_gets_none(house: House, 
     guard.mend()
     await guard.run()
     assert len(guard.ours()) == 1
+
+
+@BOTH
+async def test_a_position_whose_numbers_nothing_explains_yet_has_its_stop_all_the_same(
+    house: House, venue: str
+) -> None:
+    guard = await held(house, venue)
+    await guard.run()
+    guard.world.reduce_position("main", "ETHUSDT", "long", "1")
+    [stop] = guard.ours()
+    guard.world.cancel_conditional("main", stop.conditional_id)
+    guard.fault(Fault(FaultKind.EMPTY, path="*rades"))
+    guard.fault(Fault(FaultKind.EMPTY, path="*xecution*"))
+    report = await guard.run(confirm=False)
+    assert [position.symbol for position in report.suspected] == ["ETH/USDT:USDT"]
+    [placed] = guard.ours()
+    assert placed.quantity == D(1)
 
 
 @BOTH
