@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from trueup.model.positions import Evidence
+from trueup.model.positions import Evidence, Position
 from trueup.model.reports import AccountReport, AccountStatus
 from trueup.model.values import Value
 
@@ -164,17 +164,21 @@ class Metrics:
         else:
             self._unobserved.labels(account).inc()
 
+    def heard(self, account: str, closed: Sequence[Position], changed: int) -> None:
+        """See `trueup.ports.Meter`."""
+        for position in closed:
+            if position.close is not None:
+                self._closed.labels(account, position.close.evidence.value).inc()
+        self._changed.labels(account).inc(changed)
+
     def passed(self, report: AccountReport) -> None:
         """See `trueup.ports.Meter`."""
         account = report.account
         self._errors[account] = report.error
         if not report.applied:
             return
-        for position in report.closed_phantom:
-            if position.close is not None:
-                self._closed.labels(account, position.close.evidence.value).inc()
+        self.heard(account, report.closed_phantom, len(report.updated_quantity))
         self._added.labels(account).inc(len(report.added_missing))
-        self._changed.labels(account).inc(len(report.updated_quantity))
         self._cleaned.labels(account).inc(len(report.protection.cancelled))
 
     def show(self, statuses: Iterable[AccountStatus], weights: Mapping[str, int | None]) -> None:

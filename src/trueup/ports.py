@@ -291,6 +291,10 @@ class Meter(Protocol):
         """A look at the venue ended."""
         ...
 
+    def heard(self, account: str, closed: Sequence[Position], changed: int) -> None:
+        """What the stream proved was written: these positions closed, so many changed."""
+        ...
+
     def passed(self, report: AccountReport) -> None:
         """A pass that was allowed to write ended."""
         ...

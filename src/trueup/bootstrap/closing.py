@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trueup.cli.services import CloseOutcome, Say
 from trueup.engine.closing import check_may_close
 from trueup.engine.runner import Act
-from trueup.model.effects import EffectState
+from trueup.model.effects import ON_VENUE, EffectState
 from trueup.model.errors import ConfigurationError
 from trueup.model.instruments import normalize_symbol
 from trueup.model.positions import Position, PositionStatus
@@ -65,7 +65,8 @@ async def _closed(
     closed = tuple(row for row in after if row.status is PositionStatus.CLOSED)
     still_open = tuple(row for row in after if row.status is not PositionStatus.CLOSED)
     unfinished = (EffectState.PENDING, EffectState.ESCALATED)
-    waiting = [e for e in await program.store.effects(account=account, states=unfinished) if e.position_id in ids]
+    effects = await program.store.effects(account=account, states=unfinished)
+    waiting = [effect for effect in effects if effect.position_id in ids and effect.kind in ON_VENUE]
     report = answer.report
     seen = report is not None and report.observed
     done = seen and not still_open and not waiting

@@ -46,7 +46,7 @@ async def telemetry(program: Program) -> AsyncIterator[str | None]:
     interval_s = program.timing.audit_interval_s
     metrics = Metrics(dict.fromkeys(program.runners, interval_s), program.clock)
     for runner in program.runners.values():
-        runner.work.meter = metrics
+        runner.work.meter = runner.work.listener.meter = metrics
     answers = _Answers(program, metrics)
     async with listening(listen.host, listen.port, metrics=answers.metrics, health=answers.health) as url:
         _log.info("http.listening", url=url)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trueup.engine.account import AccountReconciler
     from trueup.engine.hearing import Hearing
     from trueup.model.changes import RecordedOrder, RecordedTrade
-    from trueup.ports import Clock, Owner, Store
+    from trueup.ports import Clock, Meter, Owner, Store
 
 __all__ = ["Listener", "Outcome"]
 
@@ -44,12 +44,13 @@ class Outcome(StrEnum):
 
 
 class Listener:
-    """One account's decisions on its stream."""
+    """One account's decisions on its stream. `meter` counts what was written."""
 
     def __init__(self, reconciler: AccountReconciler, store: Store, clock: Clock) -> None:
         self._reconciler = reconciler
         self._store = store
         self._clock = clock
+        self.meter: Meter | None = None
 
     async def decide(self, owner: Owner, hearing: Hearing, symbol: str, *, settled: bool) -> Outcome:
         """Decides what the news of a symbol prove, and commits it.
@@ -146,11 +147,14 @@ class Listener:
             mass_close_fraction=plan.mass_close_fraction,
             recorded=tuple(recorded),
         )
+        settlement = settle(changed, situation)
         try:
-            await self._reconciler.commit_heard(owner, changed, settle(changed, situation), situation)
+            await self._reconciler.commit_heard(owner, changed, settlement, situation)
         except Conflict as conflict:
             _log.info("stream.overtaken", account=plan.name, problem=str(conflict))
             return False
+        if self.meter is not None:
+            self.meter.heard(plan.name, settlement.closed, len(settlement.changed))
         for case, verdict in changed:
             _log.info("stream.decided", account=plan.name, key=str(case.key), verdict=type(verdict).__name__.lower())
         return True
