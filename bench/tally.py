@@ -36,15 +36,16 @@ class Tally:
         return self._wire.venue
 
     def handle(self, request: WireRequest) -> WireResponse:
+        # Read before the venue reads its own: an answer of the old minute is never taken for one of the new.
+        now_ms = self._world.now_ms()
         response = self._wire.handle(request)
         self.asked[self._wire.account_of(request), request.path] += 1
         too_many = response.status in _REFUSED or b'"retCode":10006' in response.body
         self.refused += too_many
-        self._count(response)
+        self._count(response, now_ms)
         return response
 
-    def _count(self, response: WireResponse) -> None:
-        now_ms = self._world.now_ms()
+    def _count(self, response: WireResponse, now_ms: int) -> None:
         self._recent.append((now_ms, self._cost(response, now_ms)))
         self._sum += self._recent[-1][1]
         while self._recent[0][0] <= now_ms - self._window_ms:
@@ -58,7 +59,8 @@ class Tally:
             return 1
         minute, before = self._told
         self._told = now_ms // 60_000, int(used)
-        return int(used) - (before if minute == now_ms // 60_000 else 0)
+        same = minute == now_ms // 60_000 and int(used) >= before
+        return int(used) - before if same else int(used)
 
     def open_stream(self, path: str, query: str) -> StreamSession:
         return self._wire.open_stream(path, query)
