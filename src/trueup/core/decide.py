@@ -81,7 +81,7 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return _unexplained(case, row, report, own or "no fill tells how it came to this", counts=True)
     if same and own.closed_at_ms is None:
         settled = _is_settled(case, report, past)
-        learned = lifecycle_of(own, case, _instrument(case), row) if case.learn and own.complete and settled else None
+        learned = lifecycle_of(own, case, _instrument(case), row) if case.learn and own.complete else None
         write = settled or _refresh_due(case, row)
         return Verified(row=row, report=report, write=write, settled=settled, lifecycle=learned)
     if not own.complete and _reaches_further(case):

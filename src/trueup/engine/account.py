@@ -49,6 +49,9 @@ _LOOKS = 4
 
 _MEASURE_EVERY_S = 300.0
 
+_LEARN_TRIES = 5
+"""So often a row's beginning is asked for: the fills of a fresh one may not be visible yet."""
+
 
 @dataclass
 class _Known:
@@ -80,7 +83,7 @@ class AccountReconciler:
         self._measured_at_s = 0.0
         self._dry_marks: list[Mark] = []
         self.found_true: FoundTrue | None = None
-        self._learned: set[int] = set()
+        self._tried: dict[int, int] = {}
         self._heard_until: dict[PositionKey, int] = {}
 
     def venue_now_ms(self) -> int:
@@ -193,9 +196,10 @@ class AccountReconciler:
         return fresh, overtaken
 
     def _to_learn(self, cases: list[Case], limit: int) -> list[Case]:
-        """A few rows a look, each once, have the past read that tells their opening: what the stream says can then close them."""
+        """A few rows a look have the past read that tells their opening: what the stream says can then close them."""
         chosen = [case.row.position_id for case in cases if case.row is not None and self._is_unlearned(case)][:limit]
-        self._learned.update(chosen)
+        for position_id in chosen:
+            self._tried[position_id] = self._tried.get(position_id, 0) + 1
         return [
             msgspec.structs.replace(case, learn=True)
             if case.row is not None and case.row.position_id in chosen
@@ -205,7 +209,7 @@ class AccountReconciler:
 
     def _is_unlearned(self, case: Case) -> bool:
         row = case.row
-        known = row is None or row.opening_order_id is not None or row.position_id in self._learned
+        known = row is None or row.opening_order_id is not None or self._tried.get(row.position_id, 0) >= _LEARN_TRIES
         return not known and case.report is not None
 
     async def commit_heard(

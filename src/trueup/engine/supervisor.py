@@ -44,7 +44,7 @@ _TICK_S = 0.25
 _RETRY_S = 2.0
 _TELL_S = 1.0
 _LEARN = 5
-"""So many rows have their beginning read at an audit: a bounded number of requests, however many positions there are."""
+"""So many rows have their beginning read at a look: a bounded number of requests, however many positions there are."""
 
 
 class Supervisor:
@@ -197,7 +197,7 @@ class Supervisor:
 
     async def _audit(self, runner: Runner, owner: Owner, *, orders: bool, due: bool) -> AccountReport | None:
         """One pass; None: the book could not be read or written."""
-        learn = _LEARN if due and runner.work.streams == "up" else 0
+        learn = _LEARN if runner.work.streams == "up" and (due or runner.work.pace.affords_orders) else 0
         options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True, learn=learn)
         try:
             with counted() as spent:
