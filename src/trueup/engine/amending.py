@@ -32,6 +32,7 @@ __all__ = ["Amender"]
 _log = structlog.get_logger("trueup.engine")
 
 _PER_PASS = 5
+_AFTER_FAILURE_MS = 30_000
 _SOON_MS = (2_000, 30_000, 300_000)
 _LATER_MS = (60_000, 600_000, 3_600_000, 21_600_000, 86_400_000)
 """How long after the close its record is looked at: for one that fills prove, and for one on lesser evidence."""
@@ -62,9 +63,8 @@ class Amender:
         return done
 
     def _is_due(self, effect: Effect) -> bool:
-        times = _times(from_json(effect.payload, AmendClose))
-        after_ms = times[min(effect.attempts, len(times) - 1)]
-        return self._clock.now_ms() >= max(effect.created_at_ms + after_ms, effect.next_attempt_at_ms)
+        look_ms = _look_at_ms(effect, from_json(effect.payload, AmendClose), effect.attempts)
+        return self._clock.now_ms() >= max(look_ms, effect.next_attempt_at_ms)
 
     async def _one(self, owner: Owner, effect: Effect, amend: AmendClose) -> bool:
         row = await self._store.position(amend.position_id)
@@ -131,7 +131,7 @@ class Amender:
                 ),
                 trades=tuple(recorded_trades(self._plan.name, lifecycle, position_id=row.position_id)),
                 events=(narrate.amended(row, better, why, now),),
-                effect_updates=(_update(effect, now, why, ended=True, failed=False),),
+                effect_updates=(_update(effect, now, why, next_ms=now, ended=True, failed=False),),
                 observations=(
                     Observation(
                         account=self._plan.name,
@@ -150,7 +150,8 @@ class Amender:
         self, owner: Owner, effect: Effect, amend: AmendClose, outcome: str, *, ended: bool, failed: bool = False
     ) -> None:
         now = self._clock.now_ms()
-        update = _update(effect, now, outcome, ended=ended, failed=failed)
+        next_ms = now + _AFTER_FAILURE_MS if failed else max(now, _look_at_ms(effect, amend, effect.attempts + 1))
+        update = _update(effect, now, outcome, next_ms=next_ms, ended=ended, failed=failed)
         await self._store.commit(owner, ChangeSet(account=self._plan.name, now_ms=now, effect_updates=(update,)))
 
 
@@ -158,13 +159,19 @@ def _times(amend: AmendClose) -> tuple[int, ...]:
     return _SOON_MS if amend.grade == Evidence.FILLS.value else _LATER_MS
 
 
-def _update(effect: Effect, now: int, outcome: str, *, ended: bool, failed: bool) -> EffectUpdate:
+def _look_at_ms(effect: Effect, amend: AmendClose, attempts: int) -> int:
+    """When the look after so many is due."""
+    times = _times(amend)
+    return effect.created_at_ms + times[min(attempts, len(times) - 1)]
+
+
+def _update(effect: Effect, now: int, outcome: str, *, next_ms: int, ended: bool, failed: bool) -> EffectUpdate:
     """A look that failed is not counted: only what the venue answered is an attempt."""
     return EffectUpdate(
         effect_id=effect.effect_id,
         state=EffectState.DONE if ended else EffectState.PENDING,
         attempts=effect.attempts if failed else effect.attempts + 1,
-        next_attempt_at_ms=now + (30_000 if failed else 0),
+        next_attempt_at_ms=next_ms,
         outcome=outcome if ended else None,
         last_error=None,
         done_at_ms=now if ended else None,
