@@ -3,6 +3,9 @@
 Best first: the venue's own record of the close, then the closing order, then absence. Absence is decided only when seen
 often and long enough, with a second surface that shows it flat; a surface that shows it open forbids it, one that cannot tell
 leaves it to a person.
+
+A close whose own fills were read is no lesser evidence: they told already that it is not this row's. Neither is one that another
+row records.
 """
 
 from __future__ import annotations
@@ -79,15 +82,18 @@ def _by_closed_pnl(case: Case, row: Position) -> Close | None:
     history = case.history
     if history is None or history.closed_pnl is None or case.instrument is None:
         return None
+    since = max(row.opened_at_ms, _recorded_until(case))
     own = [
         record
         for record in history.closed_pnl.records
-        if record.side is row.side and row.opened_at_ms < record.at_ms < case.as_of_ms
+        if record.side is row.side and since < record.at_ms < case.as_of_ms
     ]
     since_seen = [record for record in own if record.at_ms > shown_at(row)[1]]
     if not since_seen or sum((record.quantity for record in since_seen), ZERO) != row.quantity:
         return None
     last = max(own, key=lambda record: record.at_ms)
+    if _is_told(case, last.order_id):
+        return None
     settle = case.instrument.settle
     details = CloseDetails(
         quantity=sum((record.quantity for record in own), ZERO),
@@ -145,14 +151,27 @@ def _by_order(case: Case, row: Position) -> Close | None:
         record = _child_of(history.orders.records, known.order_id) or history.orders.get(known.order_id)
         if record is None or record.status is not OrderStatus.FILLED or record.order_side is not row.side.exit_side:
             continue
-        if record.filled_quantity != row.quantity or record.at_ms is None:
+        if record.filled_quantity != row.quantity or record.at_ms is None or _is_told(case, record.order_id):
             continue
-        if not shown_at(row)[1] < record.at_ms < case.as_of_ms:
+        if not max(shown_at(row)[1], _recorded_until(case)) < record.at_ms < case.as_of_ms:
             continue
         return Close(
             row=row, details=_order_details(case, row, record), lifecycle=None, why="its closing order is filled"
         )
     return None
+
+
+def _is_told(case: Case, order_id: str | None) -> bool:
+    """Whether what this order did is known better than by its record: by its fills, or as the end of another row's lifecycle."""
+    fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
+    return order_id is not None and (
+        any(fill.order_id == order_id for fill in fills) or any(ender == order_id for _, ender in case.ended)
+    )
+
+
+def _recorded_until(case: Case) -> int:
+    """When the last of the lifecycles ended that other rows record; 0: none did."""
+    return max((at_ms for at_ms, _ in case.ended), default=0)
 
 
 def _child_of(records: tuple[OrderRecord, ...], parent_id: str) -> OrderRecord | None:

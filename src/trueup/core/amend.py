@@ -12,7 +12,7 @@ from __future__ import annotations
 from trueup.core.cases import Case, Lifecycle, LookAgain, NeedsHistory
 from trueup.core.decide import further, past_of
 from trueup.core.lifecycles import Segment, Trace
-from trueup.core.rebuild import lifecycle_of, own_segment
+from trueup.core.rebuild import end_of, lifecycle_of, own_segment
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position
 
 __all__ = ["AMENDED", "amended", "can_get_better"]
@@ -57,7 +57,11 @@ def amended(case: Case) -> Lifecycle | NeedsHistory | LookAgain | str:
 
 
 def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment | None:
-    ended = [one for one in past.segments if one.side is row.side and one.closed_at_ms is not None]
+    ended = [
+        one
+        for one in past.segments
+        if one.side is row.side and one.closed_at_ms is not None and end_of(one) not in case.ended
+    ]
     if close.closing_order_id is not None:
         by_order = [one for one in ended if any(p.fill.order_id == close.closing_order_id for p in one.closings)]
         # One resting order may have ended several lifecycles: the row's is the one that ended when it says.

@@ -24,6 +24,7 @@ __all__ = [
     "CLIENT_PREFIX",
     "CLOSE_PREFIX",
     "SETTLES_MS",
+    "end_of",
     "exit_reason",
     "fits",
     "lifecycle_of",
@@ -86,7 +87,7 @@ def own_segment(
     """
     candidates = [segment for segment in trace.segments if segment.side is row.side]
     if row.verified_as_of_ms is None:
-        candidates = [segment for segment in candidates if _end_of(segment) not in ended]
+        candidates = [segment for segment in candidates if end_of(segment) not in ended]
     if row.opening_order_id is not None:
         opened = [s for s in candidates if any(part.fill.order_id == row.opening_order_id for part in s.openings)]
         if opened:
@@ -96,7 +97,7 @@ def own_segment(
     return _begun_with(row, candidates, slack_ms)
 
 
-def _end_of(segment: Segment) -> tuple[int | None, str | None]:
+def end_of(segment: Segment) -> tuple[int | None, str | None]:
     """When and by which order it ended."""
     return segment.closed_at_ms, segment.closings[-1].fill.order_id if segment.closings else None
 

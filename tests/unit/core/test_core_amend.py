@@ -91,6 +91,13 @@ def test_an_order_that_ended_two_lifecycles_amends_each_with_its_own() -> None:
         assert better.close.closed_at_ms == closed_at_ms
 
 
+def test_a_lifecycle_that_another_row_records_amends_nothing() -> None:
+    """Found by the simulation: two rows, one on fills and one on the venue's record of the same close."""
+    one = case(closed_row(details(Evidence.CLOSED_PNL, closing_order_id="exit")), None, history([OPEN, EXIT]))
+    assert not isinstance(amended(one), str)
+    assert isinstance(amended(msgspec.structs.replace(one, ended=((EXIT.at_ms, EXIT.order_id),))), str)
+
+
 def test_other_amounts_under_the_same_grade_are_not_believed() -> None:
     assert isinstance(found(details(quantity=Decimal(7)), OPEN, EXIT), str)
 

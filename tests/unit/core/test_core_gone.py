@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from core_cases import (
     BUY,
@@ -297,6 +298,25 @@ def test_a_record_that_does_not_cover_it_closes_nothing(wrong: ClosedPnl) -> Non
     suspected(decide_key(case(row(), None, unread(wrong))))
 
 
+def test_a_record_of_a_close_that_another_row_records_closes_nothing() -> None:
+    """Found by the simulation: a bot wrote its row late; by then its position had been adopted, closed and recorded."""
+    book, past = row(), unread(pnl_record("5", T0 + HOUR))
+    assert isinstance(decide_key(case(book, None, past)), Close)
+    for ended in ((T0 + HOUR, None), (T0 + HOUR + 5, "x"), (T0 + HOUR - 5, "x")):
+        suspected(decide_key(msgspec.structs.replace(case(book, None, past), ended=(ended,))))
+
+
+def test_a_record_whose_fills_were_read_closes_nothing() -> None:
+    """They were counted already: the close is of a lifecycle that is not the row's."""
+    fills = [
+        fill(BUY, "7", "100", T0 + 2 * HOUR, closed="0"),
+        fill(SELL, "7", "110", T0 + 3 * HOUR, closed="7", order="x"),
+    ]
+    book = row(LONG, "5", seen=T0 + HOUR, changed=T0)
+    decided = decide_key(case(book, None, history(fills, closed_pnl=[pnl_record("5", T0 + 3 * HOUR)])))
+    assert not isinstance(decided, Close)
+
+
 def test_a_record_without_fees_is_grossed_up_from_its_values() -> None:
     bare = pnl_record("5", T0 + HOUR, open_fee=None, close_fee=None, entry_value=D(500), exit_value=D(550))
     details = closed(decide_key(case(row(), None, unread(bare)))).details
@@ -386,6 +406,20 @@ def test_an_order_that_filled_before_the_row_was_last_seen_open_proves_nothing()
     )
     verdict = suspected(decide_key(case(book, None, past, orders=[STOP])))
     assert verdict.mark.count == 1
+
+
+def test_an_order_whose_fills_were_read_closes_nothing() -> None:
+    """Found by the simulation: a stop of the phantom's size had reduced somebody's larger position."""
+    fills = [
+        fill(SELL, "7", "100", T0 - HOUR, pnl="0"),
+        fill(BUY, "5", "110", T0 + HOUR, pnl="50", order="s1"),
+        fill(BUY, "2", "110", T0 + 2 * HOUR, pnl="20"),
+    ]
+    stop = record("s1", at=T0 + HOUR, side=BUY)
+    decided = decide_key(case(row(SHORT, "5", seen=T0 - 2 * HOUR), None, history(fills, orders=[stop]), orders=[STOP]))
+    assert not isinstance(decided, Close)
+    unseen = history([fills[0]], orders=[stop])
+    assert isinstance(decide_key(case(row(SHORT, "5"), None, unseen, orders=[STOP])), Close)
 
 
 def test_a_history_that_failed_in_part_closes_by_no_lesser_evidence_either() -> None:
