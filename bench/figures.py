@@ -12,7 +12,8 @@ class Figure:
     """One measured number.
 
     `n` is how many things it was measured over (positions, requests, …). `reference` names what `reference_value` was
-    measured of, in the same unit; both None where there is nothing to compare with.
+    measured of, in the same unit; both None where there is nothing to compare with. `value` is a median where the measurement
+    was repeated: `spread` then holds the least and the most.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Figure:
     unit: str
     reference: str | None = None
     reference_value: float | None = None
+    spread: tuple[float, float] | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -33,8 +35,9 @@ class Figure:
         shown["value"] = _short(self.value)
         if self.reference_value is not None:
             shown["reference_value"] = _short(self.reference_value)
+        spread = shown.pop("spread")
         shown["ratio"] = None if self.ratio is None else round(self.ratio, 3)
-        return shown
+        return shown if spread is None else {**shown, "spread": [_short(value) for value in spread]}
 
 
 def _short(value: float) -> float | int:
@@ -52,14 +55,23 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-HEADERS = ("figure", "over", "value", "unit", "reference", "value", "ratio")
-_RIGHT = (False, True, True, False, False, True, True)
+HEADERS = ("figure", "over", "value", "spread", "unit", "reference", "value", "ratio")
+_RIGHT = (False, True, True, True, False, False, True, True)
 
 
 def cells(figures: Sequence[Figure]) -> list[tuple[str, ...]]:
     """A row for each."""
     return [
-        (f.id, f"{f.n:,}", number(f.value), f.unit, f.reference or "", number(f.reference_value), number(f.ratio))
+        (
+            f.id,
+            f"{f.n:,}",
+            number(f.value),
+            "" if f.spread is None else f"{number(f.spread[0])} … {number(f.spread[1])}",
+            f.unit,
+            f.reference or "",
+            number(f.reference_value),
+            number(f.ratio),
+        )
         for f in figures
     ]
 

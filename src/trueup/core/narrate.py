@@ -43,21 +43,7 @@ __all__ = [
     "suspicion_cleared",
     "verdict_json",
     "verified",
-    "with_report",
 ]
-
-
-def with_report(row: Position, report: PositionReport) -> Position:
-    """The row as it reads once the venue's numbers stand in it."""
-    return msgspec.structs.replace(
-        row,
-        quantity=report.quantity,
-        contract_size=report.contract_size,
-        entry_price=report.entry_price if report.entry_price is not None else row.entry_price,
-        current_price=report.mark_price if report.mark_price is not None else row.current_price,
-        leverage=report.leverage if report.leverage is not None else row.leverage,
-        suspected_since_ms=None,
-    )
 
 
 def suspected(row: Position, since_ms: int) -> Position:

@@ -18,6 +18,7 @@ from decimal import Decimal
 import msgspec
 
 from trueup.core import amounts, narrate
+from trueup.core.agreement import Agreed, with_report
 from trueup.core.amend import can_get_better
 from trueup.core.cases import (
     Adjust,
@@ -71,8 +72,13 @@ class HeldGroup(Value, frozen=True, kw_only=True):
 
 @dataclass
 class Settlement:
-    """The transaction and what the report shows of it."""
+    """The transaction and what the report shows of it.
 
+    Attributes:
+        agreed: Rows that no verdict was needed on; they are verified as `verified` are.
+    """
+
+    agreed: Agreed = field(default_factory=Agreed)
     verified: list[Position] = field(default_factory=list)
     closed: list[Position] = field(default_factory=list)
     added: list[Position] = field(default_factory=list)
@@ -116,6 +122,13 @@ class Settlement:
             observations=tuple(self.observations),
         )
 
+    @property
+    def all_verified(self) -> list[Position]:
+        """In the book's order, with the venue's numbers."""
+        if not self.agreed:
+            return list(self.verified)
+        return sorted([*self.agreed, *self.verified], key=lambda row: row.position_id)
+
     def wait(self, wait_ms: int | None) -> None:
         """A further look this much later could decide something: the shortest such wait is kept."""
         if wait_ms is not None:
@@ -153,6 +166,10 @@ class _Settler:
                 self._one(case, verdict)
         self._absences(absences)
         looked = {case.key for case, _ in decided}
+        self._out.agreed = agreed = self._in.agreed
+        if self._in.holds or self._in.marks:
+            looked.update(agreed.keys)
+            self._seen.update((key.symbol, key.side) for key in agreed.keys)
         self._review_holds({(key.symbol, key.side) for key in looked})
         self._review_marks(looked)
         return self._out
@@ -189,7 +206,7 @@ class _Settler:
 
     def _verified(self, case: Case, verdict: Verified) -> None:
         row, report = verdict.row, verdict.report
-        now = narrate.with_report(row, report)
+        now = with_report(row, report)
         self._out.verified.append(now)
         doubted = row.suspected_since_ms is not None and self._in.applies
         if case.mark is not None and case.mark.kind is not MarkKind.MISSING:
@@ -206,7 +223,7 @@ class _Settler:
 
     def _adjusted(self, case: Case, verdict: Adjust) -> None:
         row, report = verdict.row, verdict.report
-        changed = narrate.with_report(row, report)
+        changed = with_report(row, report)
         if row.quantity != report.quantity:
             self._out.changed.append(QuantityChange(position=changed, previous_quantity=row.quantity))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from trueup.core.agreement import Agreed
 from trueup.model.changes import RecordedOrder
 from trueup.model.holds import Hold, Mark
 from trueup.model.orders import Side
@@ -16,6 +17,9 @@ Ended = tuple[str, Side, int, str | None]
 """Symbol, side, when (venue time, milliseconds) and by which order a lifecycle ended."""
 
 
+_NONE_AGREED = Agreed()
+
+
 class Situation(Value, frozen=True, kw_only=True):
     """What the account-wide rules need beside the verdicts.
 
@@ -25,6 +29,7 @@ class Situation(Value, frozen=True, kw_only=True):
         recent_absences: Closes on absence within the window before this look.
         recorded: Open recorded orders of the account's lifecycles.
         ended: Lifecycles that the book has recorded as ended already: symbol, side, closing time and closing order.
+        agreed: Rows that no verdict is needed on.
         marks: Every mark of the account: those of keys that neither side has any more are cleared.
         now_ms: Our clock.
     """
@@ -41,3 +46,4 @@ class Situation(Value, frozen=True, kw_only=True):
     recorded: tuple[RecordedOrder, ...] = ()
     ended: frozenset[Ended] = frozenset()
     marks: tuple[Mark, ...] = ()
+    agreed: Agreed = _NONE_AGREED

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import msgspec
 import structlog
 
 from trueup.core import narrate, review
+from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Close, KnownOrder, LookAgain, Verdict, Verified
 from trueup.core.settle import Settlement, settle
 from trueup.core.situation import Ended, Situation
@@ -25,7 +27,7 @@ from trueup.engine.histories import Histories
 from trueup.engine.identity import IdentityCheck
 from trueup.engine.looks import FoundTrue, Look, LookOptions, found_true, opened
 from trueup.engine.telling import Teller
-from trueup.engine.view import Scope, Union, unite
+from trueup.engine.view import Keys, Scope, Union, unite
 from trueup.model.changes import Committed, RecordedOrder
 from trueup.model.errors import ClockSkewed, Conflict, Unobserved
 from trueup.model.events import EventType
@@ -79,6 +81,7 @@ class AccountReconciler:
         self._clock = clock
         self.identity = IdentityCheck(plan, venue, store, clock)
         self._scope: Scope | None = None
+        self._keys = Keys(plan.name)
         self._reading: ClockReading | None = None
         self._measured_at_s = 0.0
         self._dry_marks: list[Mark] = []
@@ -139,9 +142,11 @@ class AccountReconciler:
         known = await self._known(options)
         applies = options.apply and options.record and self.plan.mode is not AccountMode.OBSERVE and not known.paused
         assert self._scope is not None
-        union = unite(self.plan.name, book, view, catalog, self._scope)
-        cases = [self._case(key, union, view, known, catalog) for key in union.keys if not self._is_blocked(key, union)]
-        fresh, overtaken = self._split_overtaken(self._to_learn(cases, options.learn), view)
+        union = unite(self.plan.name, book, view, catalog, self._scope, self._keys)
+        learn = self._to_learn(union, options.learn)
+        agreed, undecided = self._agreed(union, view, known, learn)
+        cases = [self._case(key, union, view, known, catalog, learn) for key in undecided]
+        fresh, overtaken = self._split_overtaken(cases, view)
         decided = [*await Histories(self.venue).decide(await self._with_trades(fresh)), *overtaken]
         if not last and any(isinstance(verdict, LookAgain) for _, verdict in decided):
             return None
@@ -160,6 +165,7 @@ class AccountReconciler:
             recorded=tuple(known.recorded),
             ended=await self._ended(decided),
             marks=tuple(known.marks.values()),
+            agreed=agreed,
         )
         settlement = settle(decided, situation)
         look = Look(
@@ -195,22 +201,35 @@ class AccountReconciler:
         ]
         return fresh, overtaken
 
-    def _to_learn(self, cases: list[Case], limit: int) -> list[Case]:
+    def _to_learn(self, union: Union, limit: int) -> set[PositionKey]:
         """A few rows a look have the past read that tells their opening: what the stream says can then close them."""
-        chosen = [case.row.position_id for case in cases if case.row is not None and self._is_unlearned(case)][:limit]
-        for position_id in chosen:
+        chosen: set[PositionKey] = set()
+        if limit:
+            unlearned = (key for key, row in union.rows.items() if key in union.reports and self._is_unlearned(row))
+            chosen.update(itertools.islice(unlearned, limit))
+        for key in chosen:
+            position_id = union.rows[key].position_id
             self._tried[position_id] = self._tried.get(position_id, 0) + 1
-        return [
-            msgspec.structs.replace(case, learn=True)
-            if case.row is not None and case.row.position_id in chosen
-            else case
-            for case in cases
-        ]
+        return chosen
 
-    def _is_unlearned(self, case: Case) -> bool:
-        row = case.row
-        known = row is None or row.opening_order_id is not None or self._tried.get(row.position_id, 0) >= _LEARN_TRIES
-        return not known and case.report is not None
+    def _is_unlearned(self, row: Position) -> bool:
+        return row.opening_order_id is None and self._tried.get(row.position_id, 0) < _LEARN_TRIES
+
+    def _agreed(
+        self, union: Union, view: PositionsSnapshot, known: _Known, learn: set[PositionKey]
+    ) -> tuple[Agreed, list[PositionKey]]:
+        """Rows that need no verdict, and the keys of both sides that do."""
+        marked = {key for key, naked in known.marks if not naked}
+        agreed, undecided = agree(
+            union.rows,
+            union.reports,
+            as_of_ms=view.as_of_ms,
+            refresh_after_ms=self.plan.policy.refresh_after_ms,
+            doubtful={*marked, *self._heard_until, *learn},
+        )
+        if len(union.reports) > len(agreed):
+            undecided += [key for key in union.reports if key not in union.rows and not self._is_blocked(key, union)]
+        return agreed, undecided
 
     async def commit_heard(
         self, owner: Owner, decided: list[tuple[Case, Verdict]], settlement: Settlement, situation: Situation
@@ -265,13 +284,19 @@ class AccountReconciler:
         return key not in union.rows and key.symbol in union.blocked
 
     def _blocked_reports(self, look: Look, union: Union) -> None:
-        for key in union.reports:
+        for key in union.reports if union.blocked else ():
             if self._is_blocked(key, union):
                 problem = "not adopted: a row of the book for this symbol could not be read; mend that row first"
                 look.settlement.rejected.append(Quarantined(symbol=key.symbol, problem=problem))
 
     def _case(
-        self, key: PositionKey, union: Union, view: PositionsSnapshot, known: _Known, catalog: InstrumentCatalog
+        self,
+        key: PositionKey,
+        union: Union,
+        view: PositionsSnapshot,
+        known: _Known,
+        catalog: InstrumentCatalog,
+        learn: set[PositionKey],
     ) -> Case:
         row = union.rows.get(key)
         approved = any(hold.state is HoldState.APPROVED and (key.symbol, key.side) in hold.keys for hold in known.holds)
@@ -294,6 +319,7 @@ class AccountReconciler:
             mark=known.marks.get((key, False)),
             absence_blocked=blocked,
             approved=approved,
+            learn=key in learn,
         )
 
     async def _with_trades(self, cases: list[Case]) -> list[Case]:

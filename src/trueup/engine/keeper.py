@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from trueup.core import narrate
+from trueup.core.agreement import with_report
 from trueup.core.keeping import place_effect, position_event, sweep_effect, wanted_report
 from trueup.core.marks import told
 from trueup.core.protection import Cover, Lifecycle, cover, plan
@@ -135,7 +135,7 @@ class Keeper:
     async def _judge(self, look: Look, key: PositionKey, row: Position) -> Cover | None:
         """None: it is as it was when it was last found right, or its orders could not be read now."""
         report = look.reports.reports[key]
-        row = narrate.with_report(row, report)
+        row = with_report(row, report)
         wanted = await self._stops.wanted(row, report)
         judged = _Judged(row.position_id, report.quantity, wanted.trigger_price if wanted is not None else None)
         orders: Iterable[OpenOrder]

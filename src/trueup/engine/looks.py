@@ -79,6 +79,8 @@ def found_true(
 ) -> FoundTrue:
     """What a look that wrote the book left equal to the venue."""
     found = FoundTrue(began_s=began_s, keys=opened(settlement, committed))
+    agreed = settlement.agreed
+    found.keys.update((row.position_id, key) for row, key in zip(agreed.rows, agreed.keys, strict=True))
     for case, verdict in decided:
         if isinstance(verdict, Verified | Adjust):
             found.keys[verdict.row.position_id] = case.key

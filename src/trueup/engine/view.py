@@ -17,9 +17,10 @@ from trueup.model.changes import ActiveBook
 from trueup.model.errors import AmbiguousSymbol, ConfigurationError, UnknownSymbol
 from trueup.model.instruments import InstrumentCatalog
 from trueup.model.observations import PositionReport, PositionsSnapshot, Quarantined
+from trueup.model.orders import Side
 from trueup.model.positions import Position, PositionKey
 
-__all__ = ["Scope", "Union", "unite"]
+__all__ = ["Keys", "Scope", "Union", "unite"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Scope:
             _resolve_all(account, "symbols", symbols, catalog),
             _resolve_all(account, "ignore_symbols", ignored, catalog),
         )
+
+    @property
+    def is_everything(self) -> bool:
+        return not self.never and not self.only
 
     def has(self, symbol: str) -> bool:
         return symbol not in self.never and (not self.only or symbol in self.only)
@@ -71,17 +76,47 @@ class Union:
         return [*self.rows, *(key for key in self.reports if key not in self.rows)]
 
 
-def unite(account: str, book: ActiveBook, view: PositionsSnapshot, catalog: InstrumentCatalog, scope: Scope) -> Union:
-    """The union of what the book and the venue say."""
+_LONG = Side.LONG  # an enumeration's members are slow to look up
+
+
+class Keys:
+    """One account's keys, each made once: a look names thousands of them."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._longs: dict[str, PositionKey] = {}
+        self._shorts: dict[str, PositionKey] = {}
+
+    def of(self, symbol: str, side: Side) -> PositionKey:
+        known = self._longs if side is _LONG else self._shorts
+        key = known.get(symbol)
+        if key is None:
+            key = known[symbol] = PositionKey(self._account, symbol, side)
+        return key
+
+
+def unite(
+    account: str,
+    book: ActiveBook,
+    view: PositionsSnapshot,
+    catalog: InstrumentCatalog,
+    scope: Scope,
+    keys: Keys | None = None,
+) -> Union:
+    """The union of what the book and the venue say. `keys`: kept from look to look, they are not made anew."""
     union = Union(quarantined=list(view.quarantined))
+    rows, reports = union.rows, union.reports
+    listed, everything, key_of = catalog.symbols, scope.is_everything, (keys or Keys(account)).of
     for row in book.positions:
+        if everything and row.symbol in listed and rows.setdefault(key_of(row.symbol, row.side), row) is row:
+            continue
         _add_row(union, row, catalog, scope)
     for unreadable in book.unreadable:
         union.quarantined.append(Quarantined(symbol=unreadable.symbol, problem=unreadable.problem))
         _block(union, unreadable.symbol, catalog)
     for report in view.reports:
-        if scope.has(report.symbol):
-            union.reports[PositionKey(account, report.symbol, report.side)] = report
+        if everything or scope.has(report.symbol):
+            reports[key_of(report.symbol, report.side)] = report
     return union
 
 

@@ -299,7 +299,7 @@ class AccountWork:
         return msgspec.structs.replace(
             report,
             applied=look.applied,
-            verified=tuple(position for position in settled.verified if position.key not in told),
+            verified=tuple(position for position in settled.all_verified if not told or position.key not in told),
             suspected=tuple(settled.suspected),
             held=tuple(look.held),
             quarantined=tuple(look.quarantined),

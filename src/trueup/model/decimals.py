@@ -28,13 +28,13 @@ def parse_decimal(text: object, what: str) -> Decimal:
     """
     if isinstance(text, Decimal):
         number = text
-    elif isinstance(text, bool) or not isinstance(text, str | int) or text == "":
-        raise Unreadable(what, expected="a decimal number as text", found=text)
-    else:
+    elif isinstance(text, str) or (isinstance(text, int) and not isinstance(text, bool)):
         try:
             number = Decimal(text)
         except InvalidOperation:
             raise Unreadable(what, expected="a decimal number as text", found=text) from None
+    else:
+        raise Unreadable(what, expected="a decimal number as text", found=text)
     if not number.is_finite():
         raise Unreadable(what, expected="a finite number", found=text)
     return number

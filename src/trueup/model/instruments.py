@@ -9,7 +9,7 @@ Source: the notation is ccxt's (docs.ccxt.com, "Contract naming conventions").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import Decimal
 from enum import StrEnum
 
@@ -73,19 +73,22 @@ def normalize_symbol(symbol: str) -> str:
     return symbol
 
 
+_NOTHING: Mapping[str, Instrument] = {}
+
+
 class InstrumentCatalog:
     """The venue's market list, indexed by every way in which people write its symbols."""
 
     def __init__(self, venue: str, instruments: Iterable[Instrument]) -> None:
         self.venue = venue
         self._by_symbol: dict[str, Instrument] = {}
-        self._by_venue_symbol: dict[tuple[str, str], Instrument] = {}
+        self._by_category: dict[str, dict[str, Instrument]] = {}
         self._by_text: dict[str, list[Instrument]] = {}
         for instrument in instruments:
             if instrument.symbol in self._by_symbol:
                 raise InvariantBroken(f"{venue}: two instruments bear the unified symbol {instrument.symbol}")
             self._by_symbol[instrument.symbol] = instrument
-            self._by_venue_symbol[instrument.category, instrument.venue_symbol] = instrument
+            self._by_category.setdefault(instrument.category, {})[instrument.venue_symbol] = instrument
             for text in {instrument.venue_symbol, normalize_symbol(instrument.symbol)}:
                 self._by_text.setdefault(text, []).append(instrument)
 
@@ -98,13 +101,22 @@ class InstrumentCatalog:
     def __contains__(self, symbol: object) -> bool:
         return symbol in self._by_symbol
 
+    @property
+    def symbols(self) -> Set[str]:
+        """Every unified symbol."""
+        return self._by_symbol.keys()
+
     def get(self, symbol: str) -> Instrument | None:
         """By exact unified symbol."""
         return self._by_symbol.get(symbol)
 
     def by_venue_symbol(self, category: str, venue_symbol: str) -> Instrument | None:
         """By the venue's own id within its category: the exact key of an answer's row."""
-        return self._by_venue_symbol.get((category, venue_symbol))
+        return self.listed(category).get(venue_symbol)
+
+    def listed(self, category: str) -> Mapping[str, Instrument]:
+        """A category's instruments by the venue's own id: for an answer of many rows."""
+        return self._by_category.get(category, _NOTHING)
 
     def resolve(self, text: str) -> Instrument:
         """The one instrument that a row's symbol names.

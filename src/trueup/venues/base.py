@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TypeVar
 
-import msgspec
-
 from trueup.model.errors import Unobserved
 from trueup.model.instruments import Instrument, InstrumentCatalog
 from trueup.model.observations import ClockReading
@@ -15,7 +13,7 @@ from trueup.model.protection import StopRefusal, StopRefused
 from trueup.venues.client import Client
 from trueup.venues.markets import Markets
 from trueup.venues.venue_time import VenueTime
-from trueup.venues.wire import decode
+from trueup.venues.wire import Reader, decode
 
 __all__ = ["VenueBase"]
 
@@ -58,9 +56,7 @@ class VenueBase(ABC):
     async def aclose(self) -> None:
         await self.client.aclose()
 
-    async def _ask(
-        self, endpoint: str, params: Mapping[str, str | int], reader: msgspec.json.Decoder[T], source: str
-    ) -> T:
+    async def _ask(self, endpoint: str, params: Mapping[str, str | int], reader: Reader[T], source: str) -> T:
         """One question, its answer decoded."""
         return decode(await self.client.read(endpoint, params, source=source), reader, source)
 

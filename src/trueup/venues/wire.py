@@ -3,20 +3,24 @@
 1. A number keeps its digits: JSON text and JSON numbers alike become `Decimal`, never a binary float.
 2. An answer that is not JSON, or JSON of another shape, is `Unobserved`: it is never read as an empty list.
 3. A missing, null or empty field is None; a field that holds something else than it must is `Unreadable`.
+4. What a venue nearly always writes may be decoded into stricter types first (`Either`); what does not fit is decoded as ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from trueup.model.errors import Unobserved, Unreadable
 
 __all__ = [
+    "LARGEST",
+    "Either",
     "Number",
+    "Reader",
     "count_or_none",
     "decode",
     "decoder",
@@ -32,11 +36,37 @@ Number: TypeAlias = Any
 """A wire field that holds a number as text or as a JSON number; `None` where it is missing. Read it with
 `trueup.model.decimals` (amounts) or `whole` (ids, times)."""
 
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
+"""Of ids and times: no venue counts further."""
+
 _LONGEST_DIGITS = 19
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 P = ParamSpec("P")
+
+
+class Reader(Protocol[T_co]):
+    """Anything that decodes an answer's text."""
+
+    def decode(self, text: str, /) -> T_co: ...
+
+
+class Either(Generic[T]):
+    """Decodes into the types of `plain`; an answer in which anything is of another type, into those of `careful`.
+
+    Both must read an answer that fits `plain` to equal values. `plain` spares whoever reads the rows to ask each field its type.
+    """
+
+    def __init__(self, plain: Reader[T], careful: Reader[T]) -> None:
+        self.plain = plain
+        self.careful = careful
+
+    def decode(self, text: str, /) -> T:
+        try:
+            return self.plain.decode(text)
+        except msgspec.ValidationError:
+            return self.careful.decode(text)
 
 
 def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
@@ -44,7 +74,7 @@ def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind, float_hook=Decimal)
 
 
-def decode(text: str, reader: msgspec.json.Decoder[T], source: str) -> T:
+def decode(text: str, reader: Reader[T], source: str) -> T:
     """Reads an answer.
 
     Raises:
@@ -95,7 +125,7 @@ def whole(value: object, what: str) -> int:
             number = int(value)
     elif isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _LONGEST_DIGITS:
         number = int(value) if value == value.to_integral_value() else None
-    if number is None or abs(number) > _LARGEST:
+    if number is None or abs(number) > LARGEST:
         raise Unreadable(what, expected="a whole number of 64 bits", found=value)
     return number
 

@@ -37,7 +37,13 @@ def test_the_table_is_aligned() -> None:
     assert rows[1].index(" ms") == rows[2].index(" MiB")
     assert rows[1].endswith("3.09")
     assert "1,234" in rows[2]
-    assert [row.count("|") for row in markdown(FIGURES)] == [8] * 4
+    assert [row.count("|") for row in markdown(FIGURES)] == [9] * 4
+
+
+def test_a_spread_is_told_where_it_was_measured() -> None:
+    figure = Figure("audit_us_per_position", 10_000, 4.0, "us", "ccxt", 60.0, (3.91234, 4.5))
+    assert figure.as_json()["spread"] == [3.912, 4.5]
+    assert "3.91 … 4.50" in table([figure])
 
 
 def test_every_module_of_the_cases_is_a_case() -> None:

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
-import msgspec
-
 from trueup.model.decimals import decimal_text, optional_decimal, positive_or_none
 from trueup.model.effects import CancelOrder
 from trueup.model.errors import Rejected, Unobserved, Unreadable
@@ -86,36 +84,38 @@ class BinanceVenue(VenueBase):
         as_of_ms = await self._began()
         answer = await self._ask("fapiPrivateV3GetPositionRisk", _about(instrument), wire.POSITIONS, source)
         received_at_ms = self._time.began_ms()
-        rows = [row for row in answer if instrument is None or row.symbol == instrument.venue_symbol]
-        found = read_positions(rows, catalog, source)
+        rows = answer if instrument is None else [row for row in answer if row.symbol == instrument.venue_symbol]
+        leverages = {} if instrument is not None else self._leverages
+        found = read_positions(rows, catalog, source, leverages)
         if found.unlisted:
-            found = read_positions(rows, await self._fresh_catalog(), source)
+            catalog = await self._fresh_catalog()
+            found = read_positions(rows, catalog, source, leverages)
+        if instrument is None and await self._asked_leverages(rows):
+            found = read_positions(rows, catalog, source, self._leverages)
         return PositionsSnapshot(
             account=self.account,
             as_of_ms=as_of_ms,
             received_at_ms=received_at_ms,
-            reports=tuple(found.reports if symbol else await self._with_leverage(found.reports)),
+            reports=tuple(found.reports),
             covered=(CATEGORY,),
             symbol=symbol,
             quarantined=tuple(found.quarantined),
             stale_rows=found.stale,
         )
 
-    async def _with_leverage(self, reports: list[PositionReport]) -> list[PositionReport]:
-        """Fills in the leverage, which v3 rows lack, from a reading at most ten minutes old; without one it is None."""
-        if all(report.leverage is not None for report in reports):
-            return reports
-        if self.client.clock.monotonic_s() - self._leverages_read_s > _LEVERAGE_AGE_S:
-            self._leverages_read_s = self.client.clock.monotonic_s()
-            try:
-                self._leverages = await self.leverages()
-            except Unobserved:
-                # A comfort, not evidence: the positions were seen whole without it. Asked again in ten minutes.
-                return reports
-        return [
-            msgspec.structs.replace(report, leverage=report.leverage or self._leverages.get(report.symbol))
-            for report in reports
-        ]
+    async def _asked_leverages(self, rows: Iterable[wire.PositionRow]) -> bool:
+        """Asks for the leverages, which v3 rows lack, where what is known is ten minutes old; without them they are None."""
+        if self.client.clock.monotonic_s() - self._leverages_read_s <= _LEVERAGE_AGE_S:
+            return False
+        if all(row.leverage is not None for row in rows):
+            return False
+        self._leverages_read_s = self.client.clock.monotonic_s()
+        try:
+            self._leverages = await self.leverages()
+        except Unobserved:
+            # A comfort, not evidence: the positions were seen whole without it. Asked again in ten minutes.
+            self._leverages = {}
+        return True
 
     async def leverages(self) -> dict[str, Decimal]:
         """Unified symbol → the leverage set for it."""

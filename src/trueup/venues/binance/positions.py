@@ -8,23 +8,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from trueup.model.decimals import optional_decimal, parse_decimal, positive_or_none
+import msgspec
+
+from trueup.model.decimals import ZERO, optional_decimal, parse_decimal, positive_or_none
 from trueup.model.errors import Unreadable
 from trueup.model.instruments import Instrument, InstrumentCatalog
 from trueup.model.observations import PositionReport, Quarantined
 from trueup.model.orders import Side
 from trueup.venues.binance.instruments import CATEGORY
-from trueup.venues.binance.rows import PositionRow
+from trueup.venues.binance.rows import PlainPositionRow, PositionRow
 from trueup.venues.validation import explicit_size
-from trueup.venues.wire import time_or_none
+from trueup.venues.wire import LARGEST, time_or_none
 
 __all__ = ["LEGS", "ReadPositions", "leg_of", "open_keys", "read_positions", "report_of"]
 
-LEGS = {"LONG": Side.LONG, "SHORT": Side.SHORT, "BOTH": None}
+LEGS: Mapping[str | None, Side | None] = {"LONG": Side.LONG, "SHORT": Side.SHORT, "BOTH": None}
+
+_LONG, _SHORT = Side.LONG, Side.SHORT  # an enumeration's members are slow to look up
+_NO_LEVERAGES: Mapping[str, Decimal] = {}
 
 
 @dataclass(slots=True)
@@ -48,35 +53,106 @@ def leg_of(position_side: str | None, what: str) -> Side | None:
     return LEGS[position_side]
 
 
-def read_positions(rows: Iterable[PositionRow], catalog: InstrumentCatalog, source: str) -> ReadPositions:
+def read_positions(
+    rows: Iterable[PositionRow],
+    catalog: InstrumentCatalog,
+    source: str,
+    leverages: Mapping[str, Decimal] = _NO_LEVERAGES,
+) -> ReadPositions:
     """Reads all rows of one answer.
+
+    Args:
+        leverages: By unified symbol, for rows that state none.
 
     Raises:
         Unobserved: A row's size is missing or unreadable.
     """
     found = ReadPositions()
-    latest: dict[tuple[str, Side], PositionReport] = {}
+    reports = found.reports
+    listed = catalog.listed(CATEGORY)
+    longs: dict[str, int] = {}
+    shorts: dict[str, int] = {}
     for row in rows:
-        size = explicit_size(row.position_amt, "positionAmt", row.symbol, source)
-        if size == 0:
-            found.stale += 1
-            continue
-        instrument = catalog.by_venue_symbol(CATEGORY, row.symbol)
-        if instrument is None:
-            found.unlisted.append(row.symbol)
-            problem = f"{row.symbol} is not in the venue's market list (size {size})"
-            found.quarantined.append(Quarantined(symbol=row.symbol, problem=problem))
-            continue
-        try:
-            report = report_of(row, size, instrument)
-        except Unreadable as error:
-            found.quarantined.append(Quarantined(symbol=instrument.symbol, problem=str(error)))
-            continue
-        key = (report.symbol, report.side)
-        if key not in latest or (report.updated_at_ms or 0) >= (latest[key].updated_at_ms or 0):
-            latest[key] = report
-    found.reports.extend(latest.values())
+        instrument = listed.get(row.symbol)
+        report = None
+        if instrument is not None and row.__class__ is PlainPositionRow:
+            report = _plain_report(row, instrument, leverages)
+        if report is None:
+            report = _odd_report(row, instrument, source, found, leverages)
+            if report is None:
+                continue
+        fresh = len(reports)
+        place = (longs if report.side is _LONG else shorts).setdefault(row.symbol, fresh)
+        if place == fresh:
+            reports.append(report)
+        elif (report.updated_at_ms or 0) >= (reports[place].updated_at_ms or 0):
+            reports[place] = report
     return found
+
+
+def _plain_report(
+    row: PlainPositionRow, instrument: Instrument, leverages: Mapping[str, Decimal]
+) -> PositionReport | None:
+    """An open position's row read without a detour, to what `_odd_report` would make of it; None: it is to be asked."""
+    try:
+        size, entry_price, mark_price = Decimal(row.position_amt), Decimal(row.entry_price), Decimal(row.mark_price)
+        if size > ZERO:
+            side, quantity = _LONG, size
+        else:
+            side, quantity = _SHORT, -size
+        if not (quantity and entry_price > ZERO and mark_price > ZERO and 0 < row.update_time <= LARGEST):
+            return None
+        text = row.liquidation_price
+        liquidation_price = None if text == "0" else positive_or_none(text, "liquidationPrice")
+        leg = LEGS[row.position_side]
+    except (ArithmeticError, KeyError, Unreadable):
+        return None
+    if leg is not None and leg is not side:
+        return None
+    if row.leverage is not None or not (size.is_finite() and entry_price.is_finite() and mark_price.is_finite()):
+        return None
+    return PositionReport(
+        symbol=instrument.symbol,
+        side=side,
+        quantity=quantity,
+        contract_size=instrument.contract_size,
+        entry_price=entry_price,
+        mark_price=mark_price,
+        liquidation_price=liquidation_price,
+        leverage=leverages.get(instrument.symbol),
+        hedge=leg is not None,
+        updated_at_ms=row.update_time,
+    )
+
+
+def _odd_report(
+    row: PositionRow,
+    instrument: Instrument | None,
+    source: str,
+    found: ReadPositions,
+    leverages: Mapping[str, Decimal],
+) -> PositionReport | None:
+    """Any row; None: it is no open position, or one that could not be read, as `found` then says.
+
+    Raises:
+        Unobserved: Its size is missing or unreadable.
+    """
+    size = explicit_size(row.position_amt, "positionAmt", row.symbol, source)
+    if size == 0:
+        found.stale += 1
+        return None
+    if instrument is None:
+        found.unlisted.append(row.symbol)
+        problem = f"{row.symbol} is not in the venue's market list (size {size})"
+        found.quarantined.append(Quarantined(symbol=row.symbol, problem=problem))
+        return None
+    try:
+        report = report_of(row, size, instrument)
+    except Unreadable as error:
+        found.quarantined.append(Quarantined(symbol=instrument.symbol, problem=str(error)))
+        return None
+    stated = report.leverage or leverages.get(report.symbol)
+    return report if stated is report.leverage else msgspec.structs.replace(report, leverage=stated)
 
 
 def open_keys(

@@ -5,9 +5,11 @@ Source: developers.binance.com, USDⓈ-M Futures REST API; field names as on the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from trueup.venues.wire import Number, decoder
+from trueup.venues.wire import Either, Number, decoder
 
 __all__ = [
     "ACCOUNT",
@@ -29,6 +31,7 @@ __all__ = [
     "ExchangeInfo",
     "IncomeRow",
     "OrderRow",
+    "PlainPositionRow",
     "PositionRow",
     "SymbolConfigRow",
     "SymbolRow",
@@ -51,6 +54,17 @@ class PositionRow(_Row, frozen=True):
     liquidation_price: Number = None
     leverage: Number = None
     update_time: Number = None
+
+
+class PlainPositionRow(PositionRow, frozen=True, kw_only=True):
+    """A row of `positionRisk` v3 as the venue writes nearly every one."""
+
+    position_amt: str
+    position_side: str
+    entry_price: str
+    mark_price: str
+    update_time: int
+    liquidation_price: str = "0"
 
 
 class AccountRow(_Row, frozen=True):
@@ -190,7 +204,7 @@ class ModeRow(_Row, frozen=True):
     dual_side_position: Number
 
 
-POSITIONS = decoder(list[PositionRow])
+POSITIONS: Either[Sequence[PositionRow]] = Either(decoder(list[PlainPositionRow]), decoder(list[PositionRow]))
 ACCOUNT = decoder(AccountRow)
 BALANCES = decoder(list[BalanceRow])
 ORDER = decoder(OrderRow)

@@ -46,7 +46,7 @@ from trueup.venues.bybit.positions import attached_orders, leg_of, read_position
 from trueup.venues.bybit.stops import refusal_of, stop_params
 from trueup.venues.bybit.trailing import trailing_params
 from trueup.venues.paging import all_pages, together, windows
-from trueup.venues.wire import exact, flag, whole
+from trueup.venues.wire import Reader, exact, flag, whole
 
 __all__ = ["BybitVenue"]
 
@@ -104,9 +104,7 @@ class BybitVenue(VenueBase):
                     found[category, row.symbol] = instrument
         return list(found.values())
 
-    async def _list(
-        self, endpoint: str, params: Params, reader: msgspec.json.Decoder[wire.ListAnswer[T]], source: str
-    ) -> list[T]:
+    async def _list(self, endpoint: str, params: Params, reader: Reader[wire.ListAnswer[T]], source: str) -> list[T]:
         """Every row of a list, all pages."""
 
         async def read(cursor: str | None, page_source: str) -> tuple[list[T], str | None]:
@@ -264,7 +262,7 @@ class BybitVenue(VenueBase):
         self,
         endpoint: str,
         about: Params,
-        reader: msgspec.json.Decoder[wire.ListAnswer[T]],
+        reader: Reader[wire.ListAnswer[T]],
         instrument: Instrument,
         since_ms: int,
         source: str,

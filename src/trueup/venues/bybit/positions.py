@@ -9,23 +9,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from trueup.model.decimals import optional_decimal, parse_decimal, positive_or_none
+from trueup.model.decimals import ZERO, optional_decimal, parse_decimal, positive_or_none
 from trueup.model.errors import Unreadable
 from trueup.model.instruments import Instrument, InstrumentCatalog
 from trueup.model.observations import PositionReport, Quarantined
 from trueup.model.orders import OpenOrder, OrderKind, OrderList, Side
-from trueup.venues.bybit.rows import PositionRow
+from trueup.venues.bybit.rows import PlainPositionRow, PositionRow
 from trueup.venues.validation import explicit_size
-from trueup.venues.wire import count_or_none, time_or_none, whole
+from trueup.venues.wire import LARGEST, count_or_none, time_or_none, whole
 
 __all__ = ["ReadPositions", "attached_id", "attached_orders", "latest_rows", "leg_of", "read_positions", "report_of"]
 
-_SIDES = {"Buy": Side.LONG, "Sell": Side.SHORT}
+_SIDES: Mapping[str | None, Side] = {"Buy": Side.LONG, "Sell": Side.SHORT}
 _LEGS = {0: None, 1: Side.LONG, 2: Side.SHORT}
+_ONE_WAY = (0, "0")
+_DIGITS_OF_MS = 13  # until the year 2286
+_NONE = ("", "0")
+"""How the venue writes that there is none of a price."""
 
 
 @dataclass(slots=True)
@@ -50,20 +55,22 @@ def leg_of(position_idx: object, what: str) -> Side | None:
     return _LEGS[index]
 
 
-def latest_rows(rows: Iterable[PositionRow], source: str) -> list[tuple[PositionRow, Decimal]]:
-    """Each slot's latest row with its size.
+def latest_rows(rows: Iterable[PositionRow], source: str) -> list[PositionRow]:
+    """Each slot's latest row.
 
     Raises:
-        Unobserved: A row's size is missing or unreadable.
+        Unobserved: The size of a row that another one replaces is missing or unreadable.
     """
-    latest: dict[tuple[str, str], tuple[tuple[int, int], PositionRow, Decimal]] = {}
+    latest: dict[object, PositionRow] = {}
     for row in rows:
-        size = explicit_size(row.size, "size", row.symbol, source)
-        slot = (row.symbol, str(row.position_idx))
-        order = _order_of(row)
-        if slot not in latest or order >= latest[slot][0]:
-            latest[slot] = (order, row, size)
-    return [(row, size) for _, row, size in latest.values()]
+        index = row.position_idx
+        slot = row.symbol if index in _ONE_WAY else (row.symbol, str(index))
+        held = latest.setdefault(slot, row)
+        if held is not row:
+            later, earlier = (row, held) if _order_of(row) >= _order_of(held) else (held, row)
+            explicit_size(earlier.size, "size", earlier.symbol, source)
+            latest[slot] = later
+    return list(latest.values())
 
 
 def _order_of(row: PositionRow) -> tuple[int, int]:
@@ -82,21 +89,82 @@ def read_positions(
         Unobserved: A row's size is missing or unreadable.
     """
     found = ReadPositions()
-    for row, size in latest_rows(rows, source):
-        if size == 0:
-            found.stale += 1
-            continue
-        instrument = catalog.by_venue_symbol(category, row.symbol)
-        if instrument is None:
-            found.unlisted.append(row.symbol)
-            problem = f"{row.symbol} is not in the venue's {category} market list (size {size})"
-            found.quarantined.append(Quarantined(symbol=row.symbol, problem=problem))
-            continue
-        try:
-            found.reports.append(report_of(row, size, instrument))
-        except Unreadable as error:
-            found.quarantined.append(Quarantined(symbol=instrument.symbol, problem=str(error)))
+    listed = catalog.listed(category)
+    for row in latest_rows(rows, source):
+        instrument = listed.get(row.symbol)
+        report = None
+        if instrument is not None and row.__class__ is PlainPositionRow:
+            report = _plain_report(row, instrument)
+        if report is None:
+            report = _odd_report(row, instrument, f"{category} market list", source, found)
+        if report is not None:
+            found.reports.append(report)
     return found
+
+
+def _plain_report(row: PlainPositionRow, instrument: Instrument) -> PositionReport | None:
+    """An open position's row read without a detour, to what `_odd_report` would make of it; None: it is to be asked."""
+    index, changed, sequence = row.position_idx, row.updated_time, row.seq
+    liquidation, loss, profit, trailing = row.liq_price, row.stop_loss, row.take_profit, row.trailing_stop
+    try:
+        size, entry_price, mark_price = Decimal(row.size), Decimal(row.avg_price), Decimal(row.mark_price)
+        if not (size > ZERO and entry_price > ZERO and mark_price > ZERO and -LARGEST <= sequence <= LARGEST):
+            return None
+        if not (len(changed) == _DIGITS_OF_MS and changed.isdecimal() and changed.isascii()):
+            return None
+        side, leg = _SIDES[row.side], _LEGS[index]
+        report = PositionReport(
+            symbol=instrument.symbol,
+            side=side,
+            quantity=size,
+            contract_size=instrument.contract_size,
+            entry_price=entry_price,
+            mark_price=mark_price,
+            liquidation_price=None if liquidation in _NONE else positive_or_none(liquidation, "liqPrice"),
+            leverage=_leverage(row.leverage),
+            hedge=leg is not None,
+            position_index=index,
+            updated_at_ms=int(changed),
+            sequence=sequence,
+            stop_loss=None if loss in _NONE else positive_or_none(loss, "stopLoss"),
+            take_profit=None if profit in _NONE else positive_or_none(profit, "takeProfit"),
+            trailing_distance=None if trailing in _NONE else positive_or_none(trailing, "trailingStop"),
+        )
+    except (ArithmeticError, KeyError, Unreadable):
+        return None
+    if leg is not None and leg is not side:
+        return None
+    return report if size.is_finite() and entry_price.is_finite() and mark_price.is_finite() else None
+
+
+@functools.lru_cache(1024)
+def _leverage(text: str) -> Decimal | None:
+    """The same few texts come again and again."""
+    return optional_decimal(text, "leverage")
+
+
+def _odd_report(
+    row: PositionRow, instrument: Instrument | None, where: str, source: str, found: ReadPositions
+) -> PositionReport | None:
+    """Any row; None: it is no open position, or one that could not be read, as `found` then says.
+
+    Raises:
+        Unobserved: Its size is missing or unreadable.
+    """
+    size = explicit_size(row.size, "size", row.symbol, source)
+    if size == 0:
+        found.stale += 1
+        return None
+    if instrument is None:
+        found.unlisted.append(row.symbol)
+        problem = f"{row.symbol} is not in the venue's {where} (size {size})"
+        found.quarantined.append(Quarantined(symbol=row.symbol, problem=problem))
+        return None
+    try:
+        return report_of(row, size, instrument)
+    except Unreadable as error:
+        found.quarantined.append(Quarantined(symbol=instrument.symbol, problem=str(error)))
+        return None
 
 
 def report_of(row: PositionRow, size: Decimal, instrument: Instrument) -> PositionReport:
@@ -105,7 +173,7 @@ def report_of(row: PositionRow, size: Decimal, instrument: Instrument) -> Positi
     Raises:
         Unreadable: It has no side, the side is not its leg's, or its numbers are nonsense.
     """
-    side = _SIDES.get(row.side or "")
+    side = _SIDES.get(row.side)
     if side is None:
         raise Unreadable("side", expected="Buy or Sell beside a size", found=row.side)
     leg = leg_of(row.position_idx, "positionIdx")

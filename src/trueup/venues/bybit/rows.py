@@ -5,11 +5,11 @@ Source: bybit-exchange.github.io/docs/v5; field names as on the wire.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from trueup.venues.wire import Number, decoder
+from trueup.venues.wire import Either, Number, decoder
 
 __all__ = [
     "ACCOUNT_INFO",
@@ -28,6 +28,7 @@ __all__ = [
     "ListAnswer",
     "OrderRow",
     "Page",
+    "PlainPositionRow",
     "PositionRow",
     "WalletRow",
 ]
@@ -35,22 +36,22 @@ __all__ = [
 T = TypeVar("T")
 
 
-class _Row(msgspec.Struct, rename="camel", frozen=True):
+class _Row(msgspec.Struct, rename="camel", gc=False, frozen=True):
     """Frozen; names on the wire are camelCase."""
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True):
+class Page(msgspec.Struct, Generic[T], gc=False, frozen=True):
     rows: list[T] = msgspec.field(name="list")
     next_page_cursor: str | None = msgspec.field(name="nextPageCursor", default=None)
     category: str | None = None
 
 
-class ListAnswer(msgspec.Struct, Generic[T], frozen=True):
+class ListAnswer(msgspec.Struct, Generic[T], gc=False, frozen=True):
     result: Page[T]
     time: Number = None
 
 
-class Answer(msgspec.Struct, Generic[T], frozen=True):
+class Answer(msgspec.Struct, Generic[T], gc=False, frozen=True):
     result: T
     time: Number = None
 
@@ -70,10 +71,26 @@ class PositionRow(_Row, frozen=True):
     stop_loss: Number = None
     take_profit: Number = None
     trailing_stop: Number = None
-    created_time: Number = None
     updated_time: Number = None
     seq: Number = None
     category: str | None = None
+
+
+class PlainPositionRow(PositionRow, frozen=True, kw_only=True):
+    """A row of `position/list` as the venue writes nearly every one."""
+
+    size: str
+    side: str
+    position_idx: int
+    avg_price: str
+    mark_price: str
+    updated_time: str
+    seq: int
+    liq_price: str = ""
+    leverage: str = ""
+    stop_loss: str = ""
+    take_profit: str = ""
+    trailing_stop: str = ""
 
 
 class OrderRow(_Row, frozen=True):
@@ -208,7 +225,9 @@ class TimeRow(_Row, frozen=True):
     time_second: Number = None
 
 
-POSITIONS = decoder(ListAnswer[PositionRow])
+POSITIONS: Either[ListAnswer[PositionRow]] = Either(
+    cast(Any, decoder(ListAnswer[PlainPositionRow])), decoder(ListAnswer[PositionRow])
+)
 ORDERS = decoder(ListAnswer[OrderRow])
 EXECUTIONS = decoder(ListAnswer[ExecutionRow])
 CLOSED_PNL = decoder(ListAnswer[ClosedPnlRow])

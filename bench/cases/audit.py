@@ -1,0 +1,182 @@
+"""What an audit that finds book and venue equal costs a position: from the bytes of the positions answer to what was decided.
+
+Processor time of this process, all of the program's own path (`bench.looking`): the answer's text, decoding, reading, matching
+with the book, deciding, settling. Beside it, in turns within one run, what others do with the same bytes: decoding alone (`json`,
+`msgspec` without types, and with our own row types), ccxt's parsing of the decoded rows (no JSON in it), the original system's
+loop, and nautilus_trader's reconciliation where it is installed (`pip install '.[bench-nautilus]'`).
+
+1. Every round runs each of them once; figures are medians of rounds, with the least and the most.
+2. The garbage collector runs as it does in the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from bench import original
+from bench.figures import Figure
+from bench.holdings import Holdings, ccxt_markets, hold
+from bench.looking import Looking
+from trueup.sim.world.types import Venue
+from trueup.venues.binance import rows as binance_rows
+from trueup.venues.bybit import rows as bybit_rows
+
+SIZES = (100, 1_000, 10_000, 100_000)
+ROUNDS = 7
+MAIN = ("binance", 10_000)
+_VENUES: tuple[Venue, ...] = ("binance", "bybit")
+_LEAST_S = 0.05
+"""A sample takes at least so long: a small answer is handled many times over."""
+
+
+def run() -> list[Figure]:
+    return [figure for venue in _VENUES for size in SIZES for figure in measure(venue, size, ROUNDS)]
+
+
+@dataclass
+class _Subject:
+    """Something that is done with one answer, and how long it took each time, µs a position."""
+
+    name: str
+    act: Callable[[], object]
+    times: int = 1
+    rounds: int | None = None
+    samples: list[float] = field(default_factory=list)
+
+    def calibrate(self) -> None:
+        """The first run, not counted, tells how often a sample repeats it."""
+        began = time.process_time()
+        self.act()
+        self.times = max(1, round(_LEAST_S / max(time.process_time() - began, 1e-6)))
+
+    def sample(self, positions: int) -> None:
+        gc.collect()
+        act, times = self.act, self.times
+        began = time.process_time()
+        for _ in range(times):
+            act()
+        self.samples.append((time.process_time() - began) / times / positions * 1e6)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        return min(self.samples), max(self.samples)
+
+
+def measure(venue: Venue, size: int, rounds: int) -> list[Figure]:
+    """One venue and one size; figures are named `audit_us_per_position_<venue>_<size>[_<what>]`."""
+    holdings = hold(venue, size)
+    loop = asyncio.new_event_loop()
+    looking = Looking(holdings)
+    try:
+        subjects = _subjects(holdings, lambda: loop.run_until_complete(looking.look()))
+        for subject in subjects:
+            subject.calibrate()
+        for number in range(rounds):
+            for subject in subjects:
+                if subject.rounds is None or number < subject.rounds:
+                    subject.sample(size)
+        loop.run_until_complete(looking.aclose())
+    finally:
+        loop.close()
+    return _figures(venue, size, {subject.name: subject for subject in subjects})
+
+
+def _figures(venue: Venue, size: int, by_name: dict[str, _Subject]) -> list[Figure]:
+    ours, ccxt = by_name["trueup"], by_name["ccxt parse_positions"]
+    stem = f"audit_us_per_position_{venue}_{size}"
+    against = ccxt.name, ccxt.median, ours.spread
+    figures = [Figure(stem, size, ours.median, "us", *against)]
+    if (venue, size) == MAIN:
+        figures.insert(0, Figure("audit_us_per_position", size, ours.median, "us", *against))
+    for name, subject in by_name.items():
+        if subject is not ours:
+            word = name.replace("(", "").replace(")", "").replace(".", "_").replace(" ", "_")
+            figures.append(Figure(f"{stem}_{word}", size, subject.median, "us", None, None, subject.spread))
+    return figures
+
+
+def _subjects(holdings: Holdings, look: Callable[[], object]) -> list[_Subject]:
+    few = 3 if len(holdings.rows) >= 100_000 else None
+    return [
+        _Subject("trueup", look),
+        _Subject("msgspec typed", _typed(holdings)),
+        _Subject("msgspec typed exact", _exact(holdings)),
+        _Subject("msgspec generic", lambda: [msgspec.json.decode(body) for body in holdings.answers]),
+        _Subject("json.loads", lambda: [json.loads(body) for body in holdings.answers]),
+        _Subject("ccxt parse_positions", _ccxt(holdings), rounds=few),
+        _Subject("original", _original(holdings), rounds=few),
+    ]
+
+
+def _typed(holdings: Holdings) -> Callable[[], object]:
+    """The answers decoded into our own row types."""
+    reader: Any = binance_rows.POSITIONS if holdings.venue == "binance" else bybit_rows.POSITIONS
+    return lambda: [reader.decode(body) for body in holdings.answers]
+
+
+class _BinanceExact(msgspec.Struct, rename="camel", gc=False, frozen=True):
+    symbol: str
+    position_amt: Decimal
+    position_side: str
+    entry_price: Decimal
+    mark_price: Decimal
+    liquidation_price: Decimal
+    update_time: int
+
+
+class _BybitExact(msgspec.Struct, rename="camel", gc=False, frozen=True):
+    """Fields that may be empty text stay text: there is no number in them."""
+
+    symbol: str
+    size: Decimal
+    side: str
+    position_idx: int
+    avg_price: Decimal
+    mark_price: Decimal
+    leverage: Decimal
+    trailing_stop: Decimal
+    liq_price: str
+    stop_loss: str
+    take_profit: str
+    updated_time: str
+    seq: int
+
+
+def _exact(holdings: Holdings) -> Callable[[], object]:
+    """The same fields with their numbers as `Decimal`, made by msgspec itself."""
+    kind: Any = list[_BinanceExact] if holdings.venue == "binance" else bybit_rows.ListAnswer[_BybitExact]
+    reader = msgspec.json.Decoder(kind)
+    return lambda: [reader.decode(body) for body in holdings.answers]
+
+
+def _ccxt(holdings: Holdings) -> Callable[[], object]:
+    """As `fetch_positions` of that exchange parses the rows of an answer, its markets loaded."""
+    import ccxt
+
+    exchange: Any = getattr(ccxt, holdings.ccxt_id)()
+    exchange.set_markets(ccxt_markets(holdings.venue, len(holdings.rows)))
+    rows = list(holdings.rows)
+    if holdings.venue == "binance":
+        return lambda: [exchange.parse_position_risk(row) for row in rows]
+    return lambda: exchange.parse_positions(rows)
+
+
+def _original(holdings: Holdings) -> Callable[[], object]:
+    """The original's loop over rows that ccxt has parsed: its own part alone."""
+    parsed = original.parsed_rows(holdings)
+    book = original.book_rows(holdings)
+    return lambda: original.compare(holdings.ccxt_id, book, parsed)
