@@ -98,7 +98,7 @@ class Case(Value, frozen=True, kw_only=True):
         recorded_trade_ids: Fills that the store recorded for the row's lifecycle.
         known_orders: Orders that the store recorded for it.
         ended: When (venue time) and by which order lifecycles of this key ended that other rows record; read only for a row
-            that was never seen open.
+            that was never seen open, and for a position that the book lacks.
         mark: What was seen of this key before and is not decided yet.
         surface: What a second surface says of the key.
         absence_blocked: Why absence may not decide in this account now (a quarantined row), else None.

@@ -48,6 +48,8 @@ LEAD_MS = 3_600_000
 """How far before a row's beginning its history is read: a bot's clock and its fills need not agree to the second."""
 
 _STEP_MS = 28 * DAY_MS
+_STALEST_MS = 60_000
+"""How old a venue's answer may be. What it still shows open later than that after its close is open."""
 
 
 def decide_key(case: Case) -> Verdict:
@@ -86,6 +88,8 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return Verified(row=row, report=report, write=write, settled=settled, lifecycle=learned)
     if not own.complete and _reaches_further(case):
         return _further(case, "its opening lies before what was read")
+    if own.closed_at_ms is not None and not _is_settled(case, report, past):
+        return _unexplained(case, row, report, "the venue's change time is newer than its fills", counts=False)
     if own.closed_at_ms is not None:
         return _closed_by_fills(case, row, past, own, _instrument(case))
     lifecycle = lifecycle_of(own, case, _instrument(case), row)
@@ -119,7 +123,20 @@ def _is_older(case: Case, row: Position) -> bool:
     if row.verified_as_of_ms is not None and case.as_of_ms < row.verified_as_of_ms:
         return True
     changed = case.report.updated_at_ms if case.report is not None else None
+    if row.verified_as_of_ms is None and _shows_what_ended(case, changed):
+        return True
     return row.venue_updated_at_ms is not None and changed is not None and changed < row.venue_updated_at_ms
+
+
+def _shows_what_ended(case: Case, changed_ms: int | None) -> bool:
+    """Whether what stands so since then on the venue is from before a close of this key that was proven just now."""
+    return changed_ms is not None and changed_ms + SETTLES_MS < max(_just_ended(case), default=0)
+
+
+def _just_ended(case: Case) -> list[int]:
+    """When the key's lifecycles ended that are proven by an order, as far back as an answer can be old."""
+    since_ms = case.as_of_ms - _STALEST_MS
+    return [at_ms for at_ms, order_id in case.ended if order_id is not None and at_ms >= since_ms]
 
 
 def _is_unmoved(case: Case, row: Position, report: PositionReport) -> bool:
@@ -142,11 +159,25 @@ def _own(case: Case, row: Position, past: Trace) -> Segment | NeedsHistory | str
     if past.problem is not None:
         return past.problem
     own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
+    if own is not None and _lacks_its_opening(case, row, own):
+        if _reaches_further(case):
+            return _further(case, "the fills read so far do not begin flat")
+        return "its opening is not among the fills although they reach to before it: some are missing"
+    wrong = past.misstates(own) if own is not None else None
+    if wrong is not None:
+        return wrong
     if own is None or fits(row, own, past):
         return own
     if row.verified_as_of_ms is None and past.starts_with != 0 and _reaches_further(case):
         return _further(case, "the fills read so far do not begin flat")
     return "the fills do not pass through the quantity that the book has: some are missing"
+
+
+def _lacks_its_opening(case: Case, row: Position, own: Segment) -> bool:
+    """A row that was never seen open, whose line was there before it: on a net line, what one missing fill makes of any row."""
+    fills = case.history.fills if case.history is not None else None
+    reached = fills is not None and fills.since_ms < row.opened_at_ms - case.policy.new_row_grace_ms
+    return row.verified_as_of_ms is None and not own.complete and reached
 
 
 def _refresh_due(case: Case, row: Position) -> bool:
@@ -282,6 +313,8 @@ def _missing(case: Case, report: PositionReport) -> Verdict:
     adoption = case.policy.adoption
     if adoption.what == "ignore":
         return Ignore(report=report)
+    if _shows_what_ended(case, report.updated_at_ms):
+        return LookAgain(why=f"the venue shows {case.key} in a state from before its close")
     mark = sighting(case, MarkKind.MISSING, "", counts=True)
     waited = case.as_of_ms - mark.first_at_ms
     if waited < adoption.after_ms and not case.approved:
@@ -294,7 +327,15 @@ def _missing(case: Case, report: PositionReport) -> Verdict:
         return Reject(report=report, mark=sighting(case, MarkKind.MISSING, "", counts=False), why=past, wait_ms=None)
     if not isinstance(past, Trace):
         return past
+    if not _is_settled(case, report, past):
+        mark = sighting(case, MarkKind.MISSING, "", counts=False)
+        left = case.policy.new_row_grace_ms - (case.as_of_ms - (report.updated_at_ms or 0))
+        return Reject(report=report, mark=mark, why="its newest fills are not visible yet", wait_ms=left)
     opened = past.open_segment if past.problem is None else None
+    if opened is not None and past.misstates(opened) is not None:
+        opened = None
+    if opened is not None and opened.complete and _has_ended(case, opened):
+        return LookAgain(why=f"the venue shows {case.key} open as it was before its close")
     if opened is not None and not opened.complete and _reaches_further(case):
         return _further(case, "its opening lies before what was read")
     lifecycle: Lifecycle | None = None
@@ -309,6 +350,11 @@ def _missing(case: Case, report: PositionReport) -> Verdict:
         return Adopt(report=report, lifecycle=None, unverified=True, hold=hold, why=why)
     why = "no opening fill in the history: waits for a second view"
     return Reject(report=report, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
+
+
+def _has_ended(case: Case, opened: Segment) -> bool:
+    """Whether a close of this key after that opening was proven just now: a key has one lifecycle at a time."""
+    return any(at_ms > (opened.opened_at_ms or 0) for at_ms in _just_ended(case))
 
 
 def past_of(case: Case, begins_ms: int) -> Trace | NeedsHistory | LookAgain | str:

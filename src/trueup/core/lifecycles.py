@@ -21,6 +21,7 @@ __all__ = ["Part", "Segment", "Trace", "trace_fills"]
 
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _SHARE = Decimal("1e-12")
+_NOTHING = Decimal("1e-4")
 _ONLY_CLOSES = (FillKind.LIQUIDATION, FillKind.ADL)
 
 
@@ -108,9 +109,46 @@ class Trace(Value, frozen=True, kw_only=True):
     def open_segment(self) -> Segment | None:
         return self.segments[-1] if self.segments and self.segments[-1].closed_at_ms is None else None
 
+    def misstates(self, since: Segment) -> str | None:
+        """What of the profits that the venue stated with the fills cannot be, were that segment and those after it true.
+
+        On a net line a missing fill turns openings into closings: then one of the first states a profit, or one of the second
+        none although the price had moved. None: nothing is amiss, or the venue states no profits.
+        """
+        for segment in self.segments[self.segments.index(since) :]:
+            fill = _misstated(segment)
+            if fill is not None:
+                return (
+                    f"fill {fill.trade_id} states a profit of {fill.realized_pnl}, which cannot be: fills are missing"
+                )
+        return None
+
     def would_show_a_gap(self, segment: Segment) -> bool:
         """Whether a closing fill that is missing in or after that segment shows: the line before its opening is not flat."""
         return segment.complete and (self.by_leg or self.starts_with == 0)
+
+
+def _misstated(segment: Segment) -> Fill | None:
+    """The first fill whose stated profit does not go with what it does to the segment, at average cost.
+
+    Of a fill that crosses zero the profit is its closing part's.
+    """
+    quantity, cost = segment.started_with, None if segment.started_with else ZERO
+    crossing = (
+        segment.parts[0].fill if segment.parts and segment.parts[0].quantity != segment.parts[0].fill.quantity else None
+    )
+    for part in segment.parts:
+        fill = part.fill
+        if part.opening:
+            if fill.realized_pnl and fill is not crossing:
+                return fill
+            quantity, cost = quantity + part.quantity, None if cost is None else cost + part.quantity * fill.price
+            continue
+        moved = None if cost is None else part.quantity * fill.price - cost * part.quantity / quantity
+        if fill.realized_pnl == 0 and moved is not None and abs(moved) > _NOTHING:
+            return fill
+        quantity, cost = quantity - part.quantity, None if cost is None else cost - cost * part.quantity / quantity
+    return None
 
 
 def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal, hedge: bool = False) -> Trace:

@@ -323,24 +323,29 @@ class AccountReconciler:
         )
 
     async def _with_trades(self, cases: list[Case]) -> list[Case]:
-        """Rows that the view lacks are held against the fills that the store recorded for them."""
-        return [await self._with_record(case, case.row) if case.row and _asks_record(case) else case for case in cases]
+        """Rows that the view lacks are held against the fills that the store recorded for them, what was never seen open
+        against the lifecycles that ended."""
+        return [await self._with_record(case) if _asks_record(case) else case for case in cases]
 
-    async def _with_record(self, case: Case, row: Position) -> Case:
+    async def _with_record(self, case: Case) -> Case:
+        row = case.row
+        if row is None or row.verified_as_of_ms is None:
+            case = msgspec.structs.replace(case, ended=await self._ended_before(case.key))
+        if row is None:
+            return case
         trades = await self._store.trades_of(row.position_id)
         recorded = await self._store.orders_of(row.position_id)
         return msgspec.structs.replace(
             case,
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
             known_orders=_known_orders(row, recorded),
-            ended=await self._ended_before(row) if row.verified_as_of_ms is None else (),
         )
 
-    async def _ended_before(self, row: Position) -> tuple[tuple[int, str | None], ...]:
-        """A bot may write its row after the lifecycle was adopted and has ended: that one is not recorded again."""
+    async def _ended_before(self, key: PositionKey) -> tuple[tuple[int, str | None], ...]:
+        """A bot may write its row after the lifecycle was adopted and has ended; a view may show one that has ended as open."""
         rows = await self._store.positions(status="closed", account=self.plan.name)
         return tuple(
-            (one.close.closed_at_ms, one.close.closing_order_id) for one in rows if one.key == row.key and one.close
+            (one.close.closed_at_ms, one.close.closing_order_id) for one in rows if one.key == key and one.close
         )
 
     def _review(self, look: Look, orders: OrdersSnapshot, known: _Known, situation: Situation) -> None:
@@ -427,8 +432,8 @@ class AccountReconciler:
 
 
 def _asks_record(case: Case) -> bool:
-    """Whether what the store recorded has a say: the view lacks the row, or it was never seen open."""
-    return case.report is None or (case.row is not None and case.row.verified_as_of_ms is None)
+    """Whether what the store recorded has a say: the view lacks the row, or it was never seen open, or the book lacks it."""
+    return case.report is None or case.row is None or case.row.verified_as_of_ms is None
 
 
 def _is_absence(verdict: object) -> bool:

@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from trueup.hunt.ledger import Entry, Ledger, commit_name, source_digest
-from trueup.hunt.plan import FAULT_KINDS, Plan, draw
+from trueup.hunt.plan import FAULT_KINDS, Plan, draw, read_plan, write_plan
 from trueup.hunt.report import lines_of, table
 from trueup.hunt.shrink import shrink
 from trueup.hunt.simulation import Result, run
@@ -31,8 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: no violation; 1: some."""
     options = _parser().parse_args(arguments)
     faults = _faults(options.faults)
+    if options.plan is not None:
+        return _one(read_plan(options.plan))
     if options.seed is not None:
-        return _one(options, faults)
+        return _one(_plan(options.seed, options.hours, faults))
     seeds = [*range(options.first, options.first + options.seeds)]
     if options.hours:
         seeds += range(LONG_FROM, LONG_FROM + options.long)
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hours", type=float, default=24.0, help="simulated hours of each long run; 0: none")
     parser.add_argument("--long", type=int, default=LONG_RUNS, help="how many long runs")
     parser.add_argument("--seed", type=int, help="one seed again, with its timeline")
+    parser.add_argument("--plan", type=Path, help="a plan that was kept in a file, with its timeline")
     parser.add_argument(
         "--faults", default="", help=f"which kinds: {','.join(FAULT_KINDS)}, all, none; else as each seed draws"
     )
@@ -83,8 +86,7 @@ def _work(seed: int, hours: float, faults: tuple[str, ...] | None) -> Result:
     return result
 
 
-def _one(options: argparse.Namespace, faults: tuple[str, ...] | None) -> int:
-    plan = _plan(options.seed, options.hours, faults)
+def _one(plan: Plan) -> int:
     began = time.monotonic()
     result = run(plan)
     for line in lines_of(plan, result):
@@ -138,13 +140,14 @@ def _results(options: argparse.Namespace, seeds: list[int], faults: tuple[str, .
 
 
 def _explain(options: argparse.Namespace, result: Result, faults: tuple[str, ...] | None) -> str:
-    """Shrinks a failure and writes its timeline; returns the file's name."""
+    """Shrinks a failure, writes its plan and its timeline; returns the timeline's file name."""
     plan = _plan(result.seed, options.hours, faults)
     if result.seed < LONG_FROM:
         shrunk = shrink(plan, result)
         plan, result = shrunk.plan, shrunk.result
     path: Path = options.build / f"sim-{result.seed}.txt"
     path.write_text("\n".join(lines_of(plan, result)) + "\n")
+    write_plan(plan, path.with_suffix(".json"))
     print(f"seed {result.seed}: {len(plan.happenings)} faults and {len(plan.acts)} acts are enough; timeline in {path}")
     return str(path)
 

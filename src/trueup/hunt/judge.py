@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 
+from trueup.hunt.claims import false_claims
 from trueup.hunt.truth import Lifecycle, Truth
 from trueup.model.effects import EffectKind, EffectState
 from trueup.model.holds import HoldState
@@ -47,7 +48,7 @@ INVARIANTS = {
     "one-row-each": "a lifecycle is recorded once",
     "no-order-outlives": "no order of ours outlives its lifecycle",
     "last-stop-stays": "no open position loses its last stop by our act",
-    "protected-in-time": "an open position of the bot's has a live stop within the grace and the time that faults took",
+    "protected-in-time": "all of an open position of the bot's has live stops within the grace and the time that faults took",
     "only-ours-cancelled": "no order is cancelled that is not ours to cancel",
     "effect-done-once": "every effect is carried out, and none twice in its result",
     "stale-owner": "who lost the account changes nothing",
@@ -126,6 +127,7 @@ class Judge:
             "requests": self._sim.network.requests,
             "messages": self._sim.network.messages,
             "starts": sum(node.starts for node in self._sim.nodes),
+            "crashes": sum(node.starts - 1 for node in self._sim.nodes),
             "steps": self._sim.loop.steps,
         }
 
@@ -157,12 +159,15 @@ class Judge:
             naked_s = self._naked_s.get(row.position_id, 0.0) + seconds
             self._naked_s[row.position_id] = naked_s
             if naked_s - seconds <= bound_s < naked_s:
-                text = f"row {row.position_id} {row.key} has had no live stop for {naked_s:g} s while nothing was wrong"
+                text = f"row {row.position_id} {row.key} was not covered by live stops for {naked_s:g} s, nothing was wrong"
                 self.violated("protected-in-time", text)
 
     def _has_stop(self, life: Lifecycle) -> bool:
+        """Whether live stops cover all of it."""
         view = self._world.look(life.account)
-        return bool(view.live_stops(self._world.instrument(view.spec.venue, life.symbol).symbol, life.leg))
+        stops = view.live_stops(self._world.instrument(view.spec.venue, life.symbol).symbol, life.leg)
+        whole = any(stop.quantity is None for stop in stops)
+        return whole or sum((stop.quantity or Decimal(0) for stop in stops), Decimal(0)) >= life.open_quantity > 0
 
     # what is seen
     def look(self) -> None:
@@ -221,6 +226,9 @@ class Judge:
                 self._closed(row)
         for close in changes.closes:
             self._closed(self._rows.positions[close.position_id])
+        written = [(self._rows.effects[update.effect_id], update) for update in changes.effect_updates]
+        for claim in false_claims(self._world, written, self._wire_id):
+            self.violated("effect-done-once", claim)
         for event in changes.events:
             if event.type.value not in ("POSITION_VERIFIED", "POSITIONS_LOADED"):
                 self._sim.note("event", f"{event.type.value} {event.symbol or ''} {dict(event.data)}")
@@ -349,8 +357,10 @@ class Judge:
             yield Problem("quiet-equal", text)
 
     def _memory(self) -> Iterator[Problem]:
-        for account, lease in self._sim.database.leases.items():
-            node = next((node for node in self._sim.nodes if lease.holder.startswith(f"{node.host.name}:")), None)
+        for account in self._sim.plan.modes:
+            lease = self._sim.database.leases.get(account)
+            holder = lease.holder if lease is not None else ""
+            node = next((node for node in self._sim.nodes if holder.startswith(f"{node.host.name}:")), None)
             if node is None or node.manager is None:
                 yield Problem("quiet-equal", f"{account}: nobody that lives owns it")
                 continue

@@ -21,7 +21,7 @@ __all__ = ["Entry", "Ledger", "commit_name", "source_digest"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One run. `options`: whatever else than the seed decides its plan."""
+    """One run. `options`: whatever else than the seed decides its plan; `events`: of the venue; `crashes`: of processes."""
 
     digest: str
     commit: str
@@ -30,6 +30,8 @@ class Entry:
     simulated_s: float
     trace_hash: str
     violations: tuple[str, ...]
+    events: int = 0
+    crashes: int = 0
 
 
 class Ledger:
@@ -57,6 +59,8 @@ class Ledger:
             simulated_s=result.simulated_s,
             trace_hash=result.trace_hash,
             violations=tuple(sorted({each.invariant for each in result.violations})),
+            events=result.counts["venue_events"],
+            crashes=result.counts["crashes"],
         )
         self._entries[(entry.digest, entry.seed, entry.options)] = entry
         if self._path is not None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["FAULT_KINDS", "Act", "Happening", "Plan", "draw"]
+import msgspec
+
+__all__ = ["FAULT_KINDS", "Act", "Happening", "Plan", "draw", "read_plan", "write_plan"]
 
 FAULT_KINDS = ("net", "http", "lies", "streams", "clocks", "store", "crash", "pause")
 """What can go wrong: the words of ``FAULTS=``."""
 
 MINUTE_S = 60.0
-_SHARE_ON = 0.5
+_SHARE_ON = {"crash": 0.85}
+_SHARE_ON_ELSE = 0.5
 _BANS_UNTIL_S = 300.0
 _KINDS_OF_HTTP = ("http_error", "rate_limit", "maintenance", "html", "truncated", "banned")
 _POSITIONS = {"binance": "/fapi/*/positionRisk", "bybit": "/v5/position/list"}
@@ -75,6 +79,15 @@ class Plan:
     acts: tuple[Act, ...]
 
 
+def write_plan(plan: Plan, path: Path) -> None:
+    """Keeps a plan as it is, whatever later versions of `draw` make of its seed."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=0) + b"\n")
+
+
+def read_plan(path: Path) -> Plan:
+    return msgspec.json.decode(path.read_bytes(), type=Plan)
+
+
 _ACTS = {
     "open_bot": 16,
     "open_hand": 8,
@@ -96,7 +109,14 @@ _ACTS = {
     "close_by_us": 4,
     "close_all": 1,
     "brief": 3,
+    "reopen_late": 4,
+    "other_leg": 3,
+    "late_row": 2,
+    "flip_early": 2,
+    "stop_in_advance": 2,
 }
+_EMPHASIS = (1, 1, 4)
+"""Of busy traders: what each kind's chance is multiplied with, drawn for each seed."""
 
 
 def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None = None, busy: bool = False) -> Plan:
@@ -107,7 +127,7 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
         busy: Traders do everything that they can, every few seconds.
     """
     chance = random.Random(f"plan {seed}")  # noqa: S311 - reproducible, not secret
-    drawn = tuple(kind for kind in FAULT_KINDS if chance.random() < _SHARE_ON)
+    drawn = tuple(kind for kind in FAULT_KINDS if chance.random() < _SHARE_ON.get(kind, _SHARE_ON_ELSE))
     accounts = ("alpha", "beta")
     long = active_s > 3600
     audit = chance.choice((8, 15, 20, 30, 30)) if not long else chance.choice((30, 60))
@@ -124,7 +144,7 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
     }
     on = drawn if faults is None else faults
     modes = {name: chance.choice(("protect", "protect", "sync")) for name in accounts}
-    hedge = tuple(name for name in accounts if chance.random() < 0.25)
+    hedge = tuple(name for name in accounts if chance.random() < (0.4 if busy else 0.25))
     skewed = "clocks" in on
     clocks = {
         name: (chance.randint(-3000, 3000), chance.randint(-80, 80)) if skewed else (0, 0)
@@ -145,17 +165,12 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
     )
 
 
-_ONLY_BUSY = {"late_row": 8, "flip_early": 8}
-"""Rare by themselves, and worth having where a certain bug is looked for."""
-
-
 def _acts(seed: int, active_s: float, accounts: tuple[str, ...], *, long: bool, busy: bool) -> list[Act]:
     chance = random.Random(f"acts {seed}")  # noqa: S311
-    spacing = chance.choice((4.0, 8.0, 14.0)) if not long else 240.0
+    spacing = chance.choice((4.0, 7.0, 10.0)) if not long else 240.0
     spacing = 4.0 if busy else spacing
-    chances = _ACTS | _ONLY_BUSY if busy else _ACTS
-    kinds = [kind for kind in chances if busy or kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
-    weights = [chances[kind] for kind in kinds]
+    kinds = [kind for kind in _ACTS if busy or kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
+    weights = [_ACTS[kind] * (chance.choice(_EMPHASIS) if busy else 1) for kind in kinds]
     acts = []
     at = chance.uniform(1.0, 8.0)
     while at < active_s * 0.95:
@@ -183,7 +198,9 @@ def _scope(own: random.Random) -> dict[str, Any]:
 
 
 def _net(own: random.Random, at: float, lasting: float) -> Happening:
-    kind = own.choice(("hang", "disconnect", "answer_lost", "slow"))
+    kind = own.choice(("hang", "disconnect", "answer_lost", "slow", "deaf"))
+    if kind == "deaf":  # the place that alerts go to, and nothing else
+        return Happening("net", kind, at, lasting + 30.0)
     data = {**_scope(own), "probability": own.choice(("0.1", "0.4", "1"))}
     if kind == "answer_lost":
         data["then"] = own.choice(("disconnect", "hang", "error"))
@@ -262,8 +279,12 @@ def _store(own: random.Random, at: float, lasting: float) -> Happening:
     return Happening("store", kind, at, min(lasting, 20.0), {"host": own.randrange(2), "value": value})
 
 
+_DEATHS = ("step", "step", "before_commit", "after_commit", "after_wish", "after_act", "before_outcome")
+"""At any step; or right before or after a commit: any, one that wishes for acts, one that says what became of them."""
+
+
 def _crash(own: random.Random, at: float, lasting: float) -> Happening:
-    kind = own.choice(("step", "step", "before_commit", "after_commit", "after_act"))
+    kind = own.choice(_DEATHS)
     data: dict[str, Any] = {"host": own.randrange(2), "down_s": own.choice((0.1, 2.0, 20.0))}
     if kind == "step":
         data["steps"] = own.randrange(1, 600)

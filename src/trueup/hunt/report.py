@@ -48,6 +48,12 @@ def table(
     yield ""
     rate = hours / (wall_s / 3600) if wall_s else 0.0
     yield f"{len(entries)} runs, {hours:.1f} simulated hours in {wall_s:.0f} s ({rate:.0f} simulated hours an hour)"
+    events, crashes = [entry.events for entry in entries], [entry.crashes for entry in entries]
+    if entries:
+        yield (
+            f"venue events a run: {sum(events) / len(events):.0f}, at least {min(events)}; "
+            f"crashes a run: {sum(crashes) / len(crashes):.1f}, {sum(crashes)} together"
+        )
     good = [entry for entry in all_runs if not entry.violations]
     days = sum(entry.simulated_s for entry in all_runs) / 86_400
     yield f"on these sources so far: {len(all_runs)} runs, {days:.2f} days, {len(all_runs) - len(good)} with a violation"

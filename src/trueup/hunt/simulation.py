@@ -24,6 +24,7 @@ from trueup.hunt.opener import REST_URL, WS_URL, HuntOpener
 from trueup.hunt.plan import Act, Happening, Plan
 from trueup.hunt.storage import Connection, StoreFaults, store_of
 from trueup.hunt.traders import SYMBOLS, Traders
+from trueup.model.effects import ON_VENUE
 from trueup.model.errors import NotDelivered
 from trueup.model.positions import Position, PositionStatus
 from trueup.model.values import to_json
@@ -130,7 +131,7 @@ class Node:
         seed = sim.plan.seed * 1_000 + self.number * 100 + self.starts
         connection = Connection(sim.database, host, seed)
         connection.faults = self.faults
-        connection.before_commit = lambda: self._crash_point("before_commit")
+        connection.before_commit = self._commits
         connection.after_commit = self._committed
         outside = Outside(
             clock=self.clock,
@@ -143,9 +144,16 @@ class Node:
             self.manager = program.manager
             await program.supervisor().run()
 
+    def _commits(self, changes: ChangeSet) -> None:
+        self._crash_point("before_commit")
+        if changes.effect_updates:
+            self._crash_point("before_outcome")
+
     def _committed(self, owner: Owner, changes: ChangeSet, committed: Committed) -> None:
         self._sim.judge.committed(owner, changes, committed)
         self._crash_point("after_commit")
+        if any(effect.kind in ON_VENUE for effect in changes.effects):
+            self._crash_point("after_wish")
 
     def acted(self) -> None:
         self._crash_point("after_act")
@@ -157,7 +165,12 @@ class Node:
 
 
 class Simulation:
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        patience_s: How long after the traders' time the judge waits for everything to be right.
+        enough: Told the violations so far; true ends the run. None: it goes on to its end.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -172,8 +185,9 @@ class Simulation:
         self._database_clock = MachineClock(self.loop, offset_ms=offset_ms, drift_ppm=drift)
         self.database = MemoryDatabase(self._database_clock.now_ms)
         self.timeline: list[tuple[float, str, str]] = []
-        self.telling_fails = False
+        self._deaf_until_s = 0.0
         self.patience_s = _PATIENCE_S
+        self.enough: Callable[[list[Violation]], bool] | None = None
         self.quiet = False
         self.settings = self._configure()
         self.judge = Judge(self)
@@ -247,12 +261,22 @@ class Simulation:
             self.later(happening.at_s, self._happen, happening)
         for node in self.nodes:
             node.start()
-        await asyncio.sleep(self.plan.active_s)
+        await self._trade()
         self._calm()
         await self._until_satisfied()
         keeper.cancel()
         for node in self.nodes:
             self.loop.kill(node.host)
+
+    async def _trade(self) -> None:
+        """Until the traders' time is over, or what was found is enough."""
+        if self.enough is None:
+            await asyncio.sleep(self.plan.active_s)
+            return
+        for _ in range(round(self.plan.active_s / _CHECK_EVERY_S)):
+            if self.enough(self.judge.violations):
+                return
+            await asyncio.sleep(_CHECK_EVERY_S)
 
     async def _keep_world(self) -> None:
         while True:
@@ -280,7 +304,7 @@ class Simulation:
     async def _until_satisfied(self) -> None:
         began = self.loop.time()
         good = 0
-        while good < 2:
+        while good < 2 and not (self.enough is not None and self.enough(self.judge.violations)):
             await asyncio.sleep(_CHECK_EVERY_S)
             self.judge.look()
             problems = self.judge.unsettled()
@@ -314,12 +338,14 @@ class Simulation:
         self.later(happening.for_s + 1.0, self.front.remove_fault, planned.fault_id)
 
     def _net(self, happening: Happening) -> None:
-        self._wire_fault(happening)
-        self.telling_fails = True
-        self.later(happening.for_s, self._tells_again)
+        if happening.kind != "deaf":
+            self._wire_fault(happening)
+        self._deaf_until_s = max(self._deaf_until_s, self.loop.time() + happening.for_s)
 
-    def _tells_again(self) -> None:
-        self.telling_fails = False
+    @property
+    def telling_fails(self) -> bool:
+        """Whether the place that alerts go to takes none now."""
+        return not self.quiet and self.loop.time() < self._deaf_until_s
 
     _http = _lies = _wire_fault
 

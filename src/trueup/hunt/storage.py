@@ -54,7 +54,7 @@ class Connection:
     def __init__(self, database: MemoryDatabase, host: Host, seed: int) -> None:
         self.faults = StoreFaults()
         self.calls = 0
-        self.before_commit: Callable[[], None] = lambda: None
+        self.before_commit: Callable[[ChangeSet], None] = lambda _: None
         self.after_commit: Callable[[Owner, ChangeSet, Committed], None] = lambda *_: None
         self._store = MemoryStore(database)
         self._host = host
@@ -92,7 +92,7 @@ class Connection:
         if faults.lost and chance.random() < faults.lost:
             raise StoreUnavailable(f"{name}: the connection was lost")
         if name == "commit":
-            self.before_commit()
+            self.before_commit(args[1])
             self._host.check()
         result = await method(*args, **named)
         if name == "commit":

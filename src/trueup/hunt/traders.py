@@ -168,6 +168,16 @@ class Traders:
         if held is not None and held.side is not None:
             self._again(account, self._closing(held, abs(held.quantity)))
 
+    def _other_leg(self, account: str, chance: random.Random) -> None:
+        """The second leg of a hedge, beside the first."""
+        held = self._held(account, chance)
+        if held is None or held.side is None or held.leg is Leg.NET:
+            return
+        side, quantity = held.side.opposite, Decimal(chance.choice(_SIZES[held.symbol]))
+        self._sim.note("trader", f"{account} hand opens the other leg of {held.symbol}: {side} {quantity}")
+        leg = self._leg(account, side)
+        self._order(account, OrderRequest(held.symbol, side, OrderType.MARKET, quantity, leg=leg))
+
     # changing
     def _increase(self, account: str, chance: random.Random) -> None:
         held = self._held(account, chance)
@@ -217,7 +227,11 @@ class Traders:
         self._sim.note("trader", f"{account} flips {held.symbol} {held.quantity}")
         self._order(account, OrderRequest(held.symbol, held.side.opposite, OrderType.MARKET, quantity))
 
-    def _reopen(self, account: str, chance: random.Random) -> None:
+    def _reopen_late(self, account: str, chance: random.Random) -> None:
+        """Closed, and opened again while what the close brought about is still being done."""
+        self._reopen(account, chance, after_s=chance.uniform(2.0, 15.0))
+
+    def _reopen(self, account: str, chance: random.Random, *, after_s: float | None = None) -> None:
         """Closed and opened again with the same size."""
         held = self._held(account, chance)
         if held is None or held.side is None:
@@ -226,7 +240,9 @@ class Traders:
         self._sim.note("trader", f"{account} closes and reopens {held.symbol} {held.quantity}")
         self._sell(account, held, quantity)
         again = OrderRequest(held.symbol, side, OrderType.MARKET, quantity, leg=held.leg)
-        if chance.random() < 0.5:
+        if after_s is not None:
+            self._sim.later(after_s, self._again, account, again)
+        elif chance.random() < 0.5:
             self._order(account, again)
         else:
             self._sim.later(chance.uniform(0.01, 2.0), self._again, account, again)
@@ -292,6 +308,29 @@ class Traders:
         order = self._world.place_conditional(account, request)
         self._sim.judge.entries.add((account, order.conditional_id))
         self._sim.note("trader", f"{account} places a stop entry {order.conditional_id} on {symbol}")
+
+    def _stop_in_advance(self, account: str, chance: random.Random) -> None:
+        """A person's stop for an entry that is still to come: it closes nothing yet, and is nobody's to cancel."""
+        symbol, side = self._symbol(account, chance), chance.choice(tuple(Side))
+        leg = self._leg(account, side)
+        held = self._world.look(account).position(symbol, leg)
+        if held is not None and not held.is_flat:
+            return
+        spec = self._world.instrument(self._world.look(account).spec.venue, symbol)
+        last = self._world.price(spec.venue, symbol).last
+        factor = Decimal("0.91") if side is Side.BUY else Decimal("1.09")
+        request = ConditionalRequest(
+            symbol,
+            side.opposite,
+            ConditionalKind.STOP,
+            OrderType.MARKET,
+            Decimal(_SIZES[symbol][0]),
+            trigger_price=(last * factor // spec.price_tick) * spec.price_tick,
+            leg=leg,
+            reduce_only=leg is Leg.NET,
+        )
+        order = self._world.place_conditional(account, request)
+        self._sim.note("trader", f"{account} hand places stop {order.conditional_id} on {symbol} in advance")
 
     def _limit_fills(self, account: str, chance: random.Random) -> None:
         """A resting limit order that fills in two parts."""

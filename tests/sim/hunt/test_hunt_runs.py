@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,25 +14,15 @@ from trueup.engine.effects import EffectsWorker
 from trueup.hunt.__main__ import main
 from trueup.hunt.bugs import BUGS, hunt_bug, planted
 from trueup.hunt.judge import INVARIANTS
-from trueup.hunt.plan import FAULT_KINDS, draw
+from trueup.hunt.plan import FAULT_KINDS, draw, read_plan, write_plan
+from trueup.hunt.repeat import traces
 from trueup.hunt.report import lines_of
 from trueup.hunt.simulation import run
 from trueup.model.orders import OpenOrder
 
 ROOT = Path(__file__).parents[3]
-CORPUS = {
-    5114: "an order that ended two lifecycles amended the wrong one",
-    3176: "a cancel took its time after the look",
-}
-"""Seeds that found something, and what."""
-
-_ANOTHER = """
-from trueup.hunt.plan import draw
-from trueup.hunt.simulation import run
-from trueup.model.orders import OpenOrder
-result = run(draw(22, active_s=90.0, faults=("net", "streams", "crash", "store")))
-print(result.trace_hash, result.simulated_s, result.counts)
-"""
+CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
+"""Plans that found something once, kept as they were drawn then."""
 
 
 def _held(seed: int, **options: object) -> None:
@@ -43,18 +31,11 @@ def _held(seed: int, **options: object) -> None:
     assert not result.violations, f"seed {seed} {options}\n" + "\n".join(lines_of(plan, result))
 
 
-def test_a_seed_repeats_in_processes_with_other_hash_seeds() -> None:
-    told = set()
-    for hash_seed in ("0", "7"):
-        done = subprocess.run(
-            [sys.executable, "-c", _ANOTHER],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
-        )
-        told.add(done.stdout)
-    assert len(told) == 1
+def test_a_seed_takes_the_same_steps_in_five_fresh_processes() -> None:
+    told = traces(22, processes=5, active_s=60.0, at_once=3)
+    assert len(told) == 5
+    assert len(set(told)) == 1
+    assert traces(23, processes=1, active_s=60.0)[0] != told[0]
 
 
 def test_a_run_is_eventful() -> None:
@@ -68,9 +49,17 @@ def test_seeds_with_crashes_and_lies_hold(seed: int) -> None:
     _held(seed, active_s=200.0)
 
 
-@pytest.mark.parametrize("seed", CORPUS)
-def test_what_failed_once_holds(seed: int) -> None:
-    _held(seed)
+@pytest.mark.parametrize("path", CORPUS, ids=[path.stem for path in CORPUS])
+def test_what_failed_once_holds(path: Path) -> None:
+    plan = read_plan(path)
+    result = run(plan)
+    assert not result.violations, f"{path.name}\n" + "\n".join(lines_of(plan, result))
+
+
+def test_a_plan_is_kept_whole(tmp_path: Path) -> None:
+    plan = draw(7)
+    write_plan(plan, tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json") == plan
 
 
 def test_a_random_seed_holds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from core_cases import (
     BUY,
@@ -24,7 +25,7 @@ from core_cases import (
     suspected,
 )
 
-from trueup.core.cases import Adjust, LookAgain, NeedsHistory, Verdict, Verified
+from trueup.core.cases import Adjust, Close, LookAgain, NeedsHistory, Verdict, Verified
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 
@@ -213,3 +214,22 @@ def test_a_changed_row_whose_opening_was_not_read_is_read_further() -> None:
     past = history([fill(SELL, "2", "110", T0 + HOUR, closed="2")], since=T0 - LEAD_MS)
     book = row(seen=T0 + 10, changed=T0)
     assert isinstance(decide_key(case(book, report(LONG, "3", changed=T0 + HOUR), past)), NeedsHistory)
+
+
+def test_a_row_never_seen_is_not_verified_by_what_stood_before_a_close() -> None:
+    """A bot's row that came late, and an answer that is older than the close of the lifecycle that the row means."""
+    stale = case(row(), report(changed=T0), None)
+    assert isinstance(decide_key(stale), Verified)
+    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=((VIEW - 3_000, "x"),))), LookAgain)
+
+
+def test_a_close_waits_until_the_fills_of_the_change_are_visible() -> None:
+    changed = VIEW - 2_000
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "5", "110", T0 + HOUR, pnl="50"),
+        fill(BUY, "5", "105", changed),
+    ]
+    book = row(LONG, "5", seen=T0 + 1_000, changed=T0)
+    assert isinstance(decide_key(case(book, report(entry="105", changed=changed), history(fills))), Close)
+    suspected(decide_key(case(book, report(entry="105", changed=changed + 1_500), history(fills))))

@@ -429,3 +429,26 @@ def test_a_history_that_failed_in_part_closes_by_no_lesser_evidence_either() -> 
 
 def test_what_was_asked_is_not_asked_again() -> None:
     assert not isinstance(decide_key(case(row(), None, history(), orders=[STOP])), NeedsHistory)
+
+
+# a fill that is missing at the end of a net line
+
+
+def test_a_row_never_seen_is_not_closed_by_a_line_that_a_missing_fill_shifts() -> None:
+    """Found by the simulation: the history lacked the newest closing fill, and a phantom seemed to have been open all along."""
+    fills = [fill(SELL, "5", "100", T0 + HOUR, pnl="0")]  # its close is not visible yet: the line begins with 5 long
+    phantom = row(LONG, "5", opened=T0)
+    verdict = decide_key(case(phantom, None, history(fills)))
+    assert not isinstance(verdict, Close)
+    assert isinstance(decide_key(case(phantom, None, history(fills, since=T0 - HOUR))), NeedsHistory)
+
+
+def test_profits_that_cannot_be_tell_of_a_missing_fill() -> None:
+    """The shifted line crosses zero before the row: only the stated profits show that a sale opened and closed nothing."""
+    fills = [
+        fill(SELL, "12", "100", T0 - 2 * HOUR, pnl="0"),
+        fill(BUY, "12", "100", T0 - HOUR, pnl="0"),
+        fill(SELL, "5", "90", T0 + HOUR, pnl="0"),
+    ]
+    verdict = decide_key(case(row(LONG, "5", opened=T0), None, history(fills)))
+    assert not isinstance(verdict, Close)

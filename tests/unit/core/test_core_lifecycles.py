@@ -193,3 +193,42 @@ def test_the_shares_of_a_split_fill_sum_to_the_whole_exactly(fee: str) -> None:
     assert closing is not None
     assert opening is not None
     assert closing + opening == D(fee)
+
+
+def test_profits_tell_a_line_that_a_missing_fill_shifts() -> None:
+    """The truth: 12 sold and bought back, then 5 sold short. Without the last, invisible purchase the line lies 5 higher."""
+    fills = [
+        fill(SELL, "12", "100", T0, pnl="0"),
+        fill(BUY, "12", "90", T0 + 1, pnl="120"),
+        fill(SELL, "5", "95", T0 + 2, pnl="0"),
+    ]
+    shifted = traced(fills)
+    assert shifted.starts_with == 5
+    opened_with_profit = traced([fill(BUY, "3", "90", T0, pnl="30")], now="3")
+    assert "states a profit of 30" in str(opened_with_profit.misstates(opened_with_profit.segments[0]))
+    assert "states a profit of 0" in str(shifted.misstates(shifted.segments[-1]))
+    true = traced([*fills, fill(BUY, "5", "80", T0 + 3, pnl="75")])
+    assert [true.misstates(segment) for segment in true.segments] == [None, None]
+
+
+def test_the_profit_of_a_flip_is_its_closing_parts() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "8", "110", T0 + 1, pnl="50"),
+        fill(BUY, "3", "110", T0 + 2, pnl="0"),
+    ]
+    flipped = traced(fills)
+    assert len(flipped.segments) == 2
+    assert [flipped.misstates(segment) for segment in flipped.segments] == [None, None]
+
+
+def test_a_profit_of_nothing_is_true_where_the_price_is_the_entry() -> None:
+    fills = [
+        fill(BUY, "2", "100", T0, pnl="0"),
+        fill(BUY, "2", "110", T0 + 1, pnl="0"),
+        fill(SELL, "4", "105", T0 + 2, pnl="0"),
+    ]
+    even = traced(fills)
+    assert even.misstates(even.segments[0]) is None
+    older = traced([fill(SELL, "4", "105", T0 + 2, pnl="0")])  # its entry is not known
+    assert older.misstates(older.segments[0]) is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+import pytest
 from core_cases import (
     BUY,
     HOUR,
@@ -140,3 +142,59 @@ def test_an_opening_beyond_the_reach_is_unverified() -> None:
     rejected(decide_key(case(None, report(), past)))
     verdict = adopted(decide_key(case(None, report(), past, mark=missing_mark())))
     assert verdict.unverified
+
+
+# answers that are older than what the book knows, or than each other
+
+
+def ended(at: int, order: str | None = "x") -> tuple[tuple[int, str | None], ...]:
+    return ((at, order),)
+
+
+def test_a_position_that_the_book_has_closed_just_now_is_not_adopted_again() -> None:
+    """Found by the simulation: the stream had told of the close, an answer seconds old still showed it open."""
+    closed_at = VIEW - 3_000
+    stale = case(None, report(changed=T0), history([fill(BUY, "5", "100", T0, pnl="0")]))
+    assert isinstance(decide_key(stale), Adopt)
+    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=ended(closed_at))), LookAgain)
+
+
+def test_a_state_from_the_second_of_its_close_is_told_by_its_opening() -> None:
+    changed = VIEW - 3_000
+    stale = case(None, report(changed=changed), history([fill(BUY, "5", "100", changed, pnl="0")]))
+    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=ended(changed + 500))), LookAgain)
+
+
+def test_what_was_reopened_is_adopted() -> None:
+    reopened = VIEW - 2_000
+    fresh = case(None, report(changed=reopened), history([fill(BUY, "5", "100", reopened, pnl="0")]))
+    assert isinstance(decide_key(msgspec.structs.replace(fresh, ended=ended(reopened))), Adopt)
+
+
+@pytest.mark.parametrize("at", [ended(VIEW - 3_000, None), ended(VIEW - 61_000)], ids=["unproven", "long-ago"])
+def test_what_still_stands_after_a_close_is_adopted(at: tuple[tuple[int, str | None], ...]) -> None:
+    """A close on absence is an estimate; and no answer is older than a minute."""
+    open_still = case(None, report(changed=T0), history([fill(BUY, "5", "100", T0, pnl="0")]))
+    assert isinstance(decide_key(msgspec.structs.replace(open_still, ended=at)), Adopt)
+
+
+def test_a_position_whose_newest_fill_is_not_visible_waits_for_it() -> None:
+    changed = VIEW - 2_000
+    past = history([fill(SELL, "5", "100", T0, pnl="0"), fill(BUY, "5", "101", T0 + HOUR, pnl="-5")])
+    verdict = decide_key(case(None, report(changed=changed), past))
+    assert isinstance(verdict, Reject)
+    assert verdict.wait_ms == 58_000
+
+
+def test_fills_whose_profits_cannot_be_tell_no_opening() -> None:
+    """A net line with a fill missing at its end: what opened seems to close, with no profit although the price had moved."""
+    fills = [
+        fill(SELL, "12", "100", T0, pnl="0"),
+        fill(BUY, "12", "90", T0 + HOUR, pnl="120", order="b"),
+        fill(SELL, "2", "95", T0 + 2 * HOUR, pnl="0"),
+    ]
+    rejected(decide_key(case(None, report(changed=T0 + 2 * HOUR), history(fills))))
+    fills[-1] = fill(SELL, "2", "95", T0 + 2 * HOUR, pnl="10")
+    told = adopted(decide_key(case(None, report(changed=T0 + 2 * HOUR), history(fills))))
+    assert told.lifecycle is not None
+    assert told.lifecycle.opening_order_id == "b"
