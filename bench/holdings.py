@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +39,9 @@ class _Held:
     mark: Decimal
     changed_ms: int
 
+    def at(self, drift: str) -> _Held:
+        return replace(self, mark=round(self.mark * Decimal(drift), 8))
+
     @property
     def base(self) -> str:
         return f"C{self.number:06d}"
@@ -54,10 +57,10 @@ class _Held:
 
 @dataclass(frozen=True)
 class Holdings:
-    """`answers`: the bodies of the venue's answers to one look, one a page."""
+    """`answers`: for each of a few looks the bodies of the answers, one a page; from look to look only the market moves."""
 
     venue: Venue
-    answers: Sequence[bytes]
+    answers: Sequence[Sequence[bytes]]
     rows: Sequence[dict[str, Any]]
     book: tuple[Position, ...]
     catalog: InstrumentCatalog
@@ -70,11 +73,14 @@ class Holdings:
 def hold(venue: Venue, count: int) -> Holdings:
     """An account with so many open positions, each as the book has it."""
     held = [_one(number, random.Random(number)) for number in range(count)]
-    rows = [_binance(one) if venue == "binance" else _bybit(one) for one in held]
+    looks = [
+        [(_binance if venue == "binance" else _bybit)(one.at(drift)) for one in held]
+        for drift in ("1", "1.0013", "0.9989")
+    ]
     return Holdings(
         venue=venue,
-        answers=[_body(rows)] if venue == "binance" else _pages(rows),
-        rows=rows,
+        answers=[[_body(rows)] if venue == "binance" else _pages(rows) for rows in looks],
+        rows=looks[0],
         book=tuple(_row(one, venue) for one in held),
         catalog=InstrumentCatalog(_CCXT_IDS[venue], (_instrument(one, venue) for one in held)),
     )

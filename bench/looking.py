@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +48,7 @@ class _Canned(Client):
     """Answers with kept bytes, handled as ccxt hands an answer to our client."""
 
     holdings: Holdings
+    looks = 0
 
     async def _call(self, endpoint: str, params: Mapping[str, str | int], *, source: str, action: bool) -> Any:
         body = self._answer(endpoint, params)
@@ -59,14 +60,17 @@ class _Canned(Client):
 
     def _answer(self, endpoint: str, params: Mapping[str, str | int]) -> bytes:
         if endpoint == "fapiPrivateV3GetPositionRisk":
-            return self.holdings.answers[0]
+            return self._pages()[0]
         if endpoint == "fapiPrivateGetSymbolConfig":
             return json.dumps([{"symbol": row["symbol"], "leverage": 10} for row in self.holdings.rows]).encode()
         if endpoint == "privateGetV5PositionList" and params.get("settleCoin") == "USDT":
-            return self.holdings.answers[int(str(params.get("cursor", "page0"))[4:])]
+            return self._pages()[int(str(params.get("cursor", "page0"))[4:])]
         if endpoint == "privateGetV5PositionList":
             return b'{"retCode":0,"retMsg":"OK","result":{"nextPageCursor":"","list":[]},"retExtInfo":{},"time":1}'
         raise AssertionError(f"{endpoint} {dict(params)} was not to be asked")
+
+    def _pages(self) -> Sequence[bytes]:
+        return self.holdings.answers[self.looks % len(self.holdings.answers)]
 
 
 class _Listed:
@@ -145,6 +149,7 @@ class Looking:
         """
         if self._owner is None:
             self._owner = await self.store.claim(ACCOUNT, "bench", 60.0)
+        self.client.looks += 1
         look = await self.reconciler.look(self._owner, LookOptions(orders=False, announce=False))
         found = look.settlement
         count = len(found.agreed) + len(found.verified)

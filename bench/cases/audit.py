@@ -115,8 +115,8 @@ def _subjects(holdings: Holdings, look: Callable[[], object]) -> list[_Subject]:
         _Subject("trueup", look),
         _Subject("msgspec typed", _typed(holdings)),
         _Subject("msgspec typed exact", _exact(holdings)),
-        _Subject("msgspec generic", lambda: [msgspec.json.decode(body) for body in holdings.answers]),
-        _Subject("json.loads", lambda: [json.loads(body) for body in holdings.answers]),
+        _Subject("msgspec generic", lambda: [msgspec.json.decode(body) for body in holdings.answers[0]]),
+        _Subject("json.loads", lambda: [json.loads(body) for body in holdings.answers[0]]),
         _Subject("ccxt parse_positions", _ccxt(holdings), rounds=few),
         _Subject("original", _original(holdings), rounds=few),
     ]
@@ -125,7 +125,7 @@ def _subjects(holdings: Holdings, look: Callable[[], object]) -> list[_Subject]:
 def _typed(holdings: Holdings) -> Callable[[], object]:
     """The answers decoded into our own row types."""
     reader: Any = binance_rows.POSITIONS if holdings.venue == "binance" else bybit_rows.POSITIONS
-    return lambda: [reader.decode(body) for body in holdings.answers]
+    return lambda: [reader.decode(body) for body in holdings.answers[0]]
 
 
 class _BinanceExact(msgspec.Struct, rename="camel", gc=False, frozen=True):
@@ -160,7 +160,7 @@ def _exact(holdings: Holdings) -> Callable[[], object]:
     """The same fields with their numbers as `Decimal`, made by msgspec itself."""
     kind: Any = list[_BinanceExact] if holdings.venue == "binance" else bybit_rows.ListAnswer[_BybitExact]
     reader = msgspec.json.Decoder(kind)
-    return lambda: [reader.decode(body) for body in holdings.answers]
+    return lambda: [reader.decode(body) for body in holdings.answers[0]]
 
 
 def _ccxt(holdings: Holdings) -> Callable[[], object]:

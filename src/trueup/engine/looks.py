@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from trueup.core.agreement import Agreed
 from trueup.core.cases import Adjust, Adopt, Case, Close, Verdict, Verified
 from trueup.core.settle import Settlement
 from trueup.engine.view import Union
@@ -53,19 +55,23 @@ class Look:
     clock: ClockReading | None = None
 
 
-@dataclass
 class FoundTrue:
-    """What the newest look that wrote the book left equal to the venue.
+    """What the newest look that wrote the book left equal to the venue: `keys`, row id → key.
 
     Attributes:
         began_s: By our monotonic clock, before its first request.
-        keys: Row id → key, of every row that is as the venue shows it.
         doubtful: Symbols with a key that is not.
     """
 
-    began_s: float
-    keys: dict[int, PositionKey] = field(default_factory=dict)
-    doubtful: set[str] = field(default_factory=set)
+    def __init__(self, began_s: float, agreed: Agreed) -> None:
+        self.began_s = began_s
+        self.doubtful: set[str] = set()
+        self._agreed = agreed
+
+    @cached_property
+    def keys(self) -> dict[int, PositionKey]:
+        """Listed when somebody asks: most looks are followed by another before the stream has anything to say."""
+        return {row.position_id: key for row, key in zip(self._agreed.rows, self._agreed.keys, strict=True)}
 
 
 def opened(settlement: Settlement, committed: Committed) -> dict[int, PositionKey]:
@@ -78,9 +84,9 @@ def found_true(
     began_s: float, decided: list[tuple[Case, Verdict]], settlement: Settlement, committed: Committed
 ) -> FoundTrue:
     """What a look that wrote the book left equal to the venue."""
-    found = FoundTrue(began_s=began_s, keys=opened(settlement, committed))
-    agreed = settlement.agreed
-    found.keys.update((row.position_id, key) for row, key in zip(agreed.rows, agreed.keys, strict=True))
+    found = FoundTrue(began_s, settlement.agreed)
+    if settlement.opens:
+        found.keys.update(opened(settlement, committed))
     for case, verdict in decided:
         if isinstance(verdict, Verified | Adjust):
             found.keys[verdict.row.position_id] = case.key

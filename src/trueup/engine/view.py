@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -87,12 +87,16 @@ class Keys:
         self._longs: dict[str, PositionKey] = {}
         self._shorts: dict[str, PositionKey] = {}
 
-    def of(self, symbol: str, side: Side) -> PositionKey:
-        known = self._longs if side is _LONG else self._shorts
-        key = known.get(symbol)
-        if key is None:
-            key = known[symbol] = PositionKey(self._account, symbol, side)
-        return key
+    def of_all(self, ones: Sequence[Position] | Sequence[PositionReport]) -> list[PositionKey]:
+        """In their order."""
+        longs, shorts = self._longs, self._shorts
+        try:
+            return [longs[one.symbol] if one.side is _LONG else shorts[one.symbol] for one in ones]
+        except KeyError:
+            for one in ones:
+                by_symbol = longs if one.side is _LONG else shorts
+                by_symbol.setdefault(one.symbol, PositionKey(self._account, one.symbol, one.side))
+        return self.of_all(ones)
 
 
 def unite(
@@ -104,20 +108,25 @@ def unite(
     keys: Keys | None = None,
 ) -> Union:
     """The union of what the book and the venue say. `keys`: kept from look to look, they are not made anew."""
+    known = keys or Keys(account)
     union = Union(quarantined=list(view.quarantined))
-    rows, reports = union.rows, union.reports
-    listed, everything, key_of = catalog.symbols, scope.is_everything, (keys or Keys(account)).of
-    for row in book.positions:
-        if everything and row.symbol in listed and rows.setdefault(key_of(row.symbol, row.side), row) is row:
-            continue
-        _add_row(union, row, catalog, scope)
+    union.rows = _plainly(book.positions, known, catalog) if scope.is_everything else {}
+    if len(union.rows) != len(book.positions):
+        union.rows = {}
+        for row in book.positions:
+            _add_row(union, row, catalog, scope)
     for unreadable in book.unreadable:
         union.quarantined.append(Quarantined(symbol=unreadable.symbol, problem=unreadable.problem))
         _block(union, unreadable.symbol, catalog)
-    for report in view.reports:
-        if everything or scope.has(report.symbol):
-            reports[key_of(report.symbol, report.side)] = report
+    shown = view.reports if scope.is_everything else [one for one in view.reports if scope.has(one.symbol)]
+    union.reports = dict(zip(known.of_all(shown), shown, strict=True))
     return union
+
+
+def _plainly(rows: Sequence[Position], keys: Keys, catalog: InstrumentCatalog) -> dict[PositionKey, Position]:
+    """The rows by key; fewer than there are, where not each has a listed symbol and a key of its own."""
+    listed = catalog.symbols
+    return dict(zip(keys.of_all(rows), rows, strict=True)) if all(row.symbol in listed for row in rows) else {}
 
 
 def _add_row(union: Union, row: Position, catalog: InstrumentCatalog, scope: Scope) -> None:

@@ -84,11 +84,13 @@ class InstrumentCatalog:
         self._by_symbol: dict[str, Instrument] = {}
         self._by_category: dict[str, dict[str, Instrument]] = {}
         self._by_text: dict[str, list[Instrument]] = {}
+        self._settles: dict[str, dict[str, None]] = {}
         for instrument in instruments:
             if instrument.symbol in self._by_symbol:
                 raise InvariantBroken(f"{venue}: two instruments bear the unified symbol {instrument.symbol}")
             self._by_symbol[instrument.symbol] = instrument
             self._by_category.setdefault(instrument.category, {})[instrument.venue_symbol] = instrument
+            self._settles.setdefault(instrument.category, {})[instrument.settle] = None
             for text in {instrument.venue_symbol, normalize_symbol(instrument.symbol)}:
                 self._by_text.setdefault(text, []).append(instrument)
 
@@ -117,6 +119,10 @@ class InstrumentCatalog:
     def listed(self, category: str) -> Mapping[str, Instrument]:
         """A category's instruments by the venue's own id: for an answer of many rows."""
         return self._by_category.get(category, _NOTHING)
+
+    def settles(self, category: str) -> Iterable[str]:
+        """The coins that a category's instruments settle in, each once, in the order of the list."""
+        return self._settles.get(category, ())
 
     def resolve(self, text: str) -> Instrument:
         """The one instrument that a row's symbol names.

@@ -44,12 +44,16 @@ class _Silent(logging.Logger):
         return False
 
 
-class _Body(str):
-    """An answer's text with its HTTP status and its headers (lower-case names)."""
+class _Body:
+    """An answer's text, which may be megabytes and is not copied, with its HTTP status and its headers (lower-case names)."""
 
-    __slots__ = ("headers", "status")
-    status: int
-    headers: Mapping[str, str]
+    __slots__ = ("headers", "status", "text")
+
+    def __init__(self, text: str, status: int, headers: Mapping[str, str]) -> None:
+        self.text, self.status, self.headers = text, status, headers
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class _Envelope(dict[str, Any]):
@@ -75,7 +79,7 @@ _head_decoder = msgspec.json.Decoder(_Head)
 
 
 def _envelope(answer: _Body) -> _Envelope:
-    body = str(answer)  # msgspec takes no subclass of str
+    body = answer.text
     envelope = _Envelope()
     envelope.text = body
     envelope.is_object = False
@@ -113,10 +117,7 @@ class _RawAnswers:
         request_headers: object,
         request_body: object,
     ) -> _Body:
-        body = _Body(response_body.strip())
-        body.status = code
-        body.headers = {name.lower(): value for name, value in response_headers.items()}
-        return body
+        return _Body(response_body.strip(), code, {name.lower(): value for name, value in response_headers.items()})
 
     def parse_json(self, http_response: _Body) -> _Envelope:
         return _envelope(http_response)
@@ -140,11 +141,11 @@ class _RawAnswers:
         found = self.error_of(response)
         if found is None and code < 400:
             return
-        error_code, text = found if found is not None else (None, _plain(body) or reason or "")
+        error_code, text = found if found is not None else (None, _plain(body.text) or reason or "")
         mapped: type[Exception] | None = None
         try:
             super().handle_errors(  # type: ignore[misc]
-                code, reason, url, method, headers, str(body), response, request_headers, request_body
+                code, reason, url, method, headers, body.text, response, request_headers, request_body
             )
         except ccxt.BaseError as error:
             mapped = type(error)

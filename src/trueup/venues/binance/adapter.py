@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from trueup.model.decimals import decimal_text, optional_decimal, positive_or_none
 from trueup.model.effects import CancelOrder
@@ -40,12 +40,16 @@ from trueup.venues.binance.history import FILLS_REACH_MS, FUNDING_REACH_MS, fill
 from trueup.venues.binance.instruments import CATEGORY, instrument_of
 from trueup.venues.binance.lookup import DOES_NOT_EXIST, Lookup
 from trueup.venues.binance.orders import algo_open_order, algo_record, open_order, order_record
-from trueup.venues.binance.positions import open_keys, read_positions
+from trueup.venues.binance.positions import PositionReader, open_keys
 from trueup.venues.binance.stops import refusal_of, stop_params
 from trueup.venues.binance.trailing import trailing_params
 from trueup.venues.faults import Refused
 from trueup.venues.paging import windows
 from trueup.venues.wire import exact, flag, whole
+
+if TYPE_CHECKING:
+    from trueup.venues.client import Client
+    from trueup.venues.markets import Markets
 
 __all__ = ["BinanceVenue"]
 
@@ -60,8 +64,11 @@ class BinanceVenue(VenueBase):
 
     venue = "binanceusdm"
 
-    _leverages: Mapping[str, Decimal] = {}
-    _leverages_read_s = float("-inf")
+    def __init__(self, account: str, client: Client, markets: Markets) -> None:
+        super().__init__(account, client, markets)
+        self._reader = PositionReader()
+        self._leverages: Mapping[str, Decimal] = {}
+        self._leverages_read_s = float("-inf")
 
     async def _read_time(self) -> int:
         source = "binance time"
@@ -85,13 +92,14 @@ class BinanceVenue(VenueBase):
         answer = await self._ask("fapiPrivateV3GetPositionRisk", _about(instrument), wire.POSITIONS, source)
         received_at_ms = self._time.began_ms()
         rows = answer if instrument is None else [row for row in answer if row.symbol == instrument.venue_symbol]
-        leverages = {} if instrument is not None else self._leverages
-        found = read_positions(rows, catalog, source, leverages)
+        reader = self._reader if instrument is None else PositionReader()
+        leverages = self._leverages if instrument is None else {}
+        found = reader.read(rows, catalog, source, leverages)
         if found.unlisted:
             catalog = await self._fresh_catalog()
-            found = read_positions(rows, catalog, source, leverages)
+            found = reader.read(rows, catalog, source, leverages)
         if instrument is None and await self._asked_leverages(rows):
-            found = read_positions(rows, catalog, source, self._leverages)
+            found = reader.read(rows, catalog, source, self._leverages)
         return PositionsSnapshot(
             account=self.account,
             as_of_ms=as_of_ms,

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -24,7 +24,7 @@ from trueup.venues.binance.rows import PlainPositionRow, PositionRow
 from trueup.venues.validation import explicit_size
 from trueup.venues.wire import LARGEST, time_or_none
 
-__all__ = ["LEGS", "ReadPositions", "leg_of", "open_keys", "read_positions", "report_of"]
+__all__ = ["LEGS", "PositionReader", "ReadPositions", "leg_of", "open_keys", "read_positions", "report_of"]
 
 LEGS: Mapping[str | None, Side | None] = {"LONG": Side.LONG, "SHORT": Side.SHORT, "BOTH": None}
 
@@ -53,25 +53,76 @@ def leg_of(position_side: str | None, what: str) -> Side | None:
     return LEGS[position_side]
 
 
-def read_positions(
-    rows: Iterable[PositionRow],
-    catalog: InstrumentCatalog,
-    source: str,
-    leverages: Mapping[str, Decimal] = _NO_LEVERAGES,
-) -> ReadPositions:
-    """Reads all rows of one answer.
+class PositionReader:
+    """Reads one account's answers one after the other.
 
-    Args:
-        leverages: By unified symbol, for rows that state none.
-
-    Raises:
-        Unobserved: A row's size is missing or unreadable.
+    An open position's row mostly differs from its row in the answer before by prices of the market alone: such a row is read by
+    them, and the rest is what it was read to then.
     """
+
+    def __init__(self) -> None:
+        self._by: tuple[object, object] = (None, None)
+        self._rows: Sequence[PositionRow] = ()
+        self._told: Sequence[PositionReport | None] = ()
+
+    def read(
+        self,
+        rows: Sequence[PositionRow],
+        catalog: InstrumentCatalog,
+        source: str,
+        leverages: Mapping[str, Decimal] = _NO_LEVERAGES,
+    ) -> ReadPositions:
+        """Reads all rows of one answer.
+
+        Args:
+            leverages: By unified symbol, for rows that state none.
+
+        Raises:
+            Unobserved: A row's size is missing or unreadable.
+        """
+        told = None
+        if self._by[0] is catalog and self._by[1] is leverages and len(self._rows) == len(rows):
+            told = self._told_again(rows, catalog, leverages)
+        if told is not None:
+            reports = [report for report in told if report is not None]
+            found = ReadPositions(reports=reports, stale=len(rows) - len(reports))
+        else:
+            found, told = _read(rows, catalog, source, leverages)
+        comparable = len(found.reports) + found.stale == len(rows)
+        self._by = (catalog, leverages)
+        self._rows, self._told = (rows, told) if comparable else ((), ())
+        return found
+
+    def _told_again(
+        self, rows: Sequence[PositionRow], catalog: InstrumentCatalog, leverages: Mapping[str, Decimal]
+    ) -> list[PositionReport | None] | None:
+        """What rows in the same order, of the same positions, are read to; None: it is another list."""
+        told: list[PositionReport | None] = []
+        for row, before, known in zip(rows, self._rows, self._told, strict=True):
+            if row.symbol != before.symbol or row.__class__ is not PlainPositionRow:
+                return None
+            if known is None:
+                if row.position_amt != before.position_amt:
+                    return None
+                told.append(None)
+                continue
+            report = _at_other_prices(row, before, known)
+            if report is None:
+                report = _plain_report(row, catalog.listed(CATEGORY)[row.symbol], leverages)
+                if report is None or report.side is not known.side or report.hedge is not known.hedge:
+                    return None
+            told.append(report)
+        return told
+
+
+def _read(
+    rows: Sequence[PositionRow], catalog: InstrumentCatalog, source: str, leverages: Mapping[str, Decimal]
+) -> tuple[ReadPositions, list[PositionReport | None]]:
+    """An answer by itself; and what each of its rows was read to (None: to nothing)."""
     found = ReadPositions()
-    reports = found.reports
+    told: list[PositionReport | None] = []
     listed = catalog.listed(CATEGORY)
-    longs: dict[str, int] = {}
-    shorts: dict[str, int] = {}
+    places: dict[Side, dict[str, int]] = {_LONG: {}, _SHORT: {}}
     for row in rows:
         instrument = listed.get(row.symbol)
         report = None
@@ -79,15 +130,49 @@ def read_positions(
             report = _plain_report(row, instrument, leverages)
         if report is None:
             report = _odd_report(row, instrument, source, found, leverages)
-            if report is None:
-                continue
-        fresh = len(reports)
-        place = (longs if report.side is _LONG else shorts).setdefault(row.symbol, fresh)
+        told.append(report)
+        if report is None:
+            continue
+        fresh = len(found.reports)
+        place = places[report.side].setdefault(row.symbol, fresh)
         if place == fresh:
-            reports.append(report)
-        elif (report.updated_at_ms or 0) >= (reports[place].updated_at_ms or 0):
-            reports[place] = report
-    return found
+            found.reports.append(report)
+        elif (report.updated_at_ms or 0) >= (found.reports[place].updated_at_ms or 0):
+            found.reports[place] = report
+    return found, told
+
+
+def read_positions(
+    rows: Sequence[PositionRow],
+    catalog: InstrumentCatalog,
+    source: str,
+    leverages: Mapping[str, Decimal] = _NO_LEVERAGES,
+) -> ReadPositions:
+    """Reads one answer by itself; see `PositionReader.read`."""
+    return PositionReader().read(rows, catalog, source, leverages)
+
+
+def _at_other_prices(row: PlainPositionRow, before: PositionRow, report: PositionReport) -> PositionReport | None:
+    """What `before` was read to, with this row's prices of the market; None: it differs in something else."""
+    if (
+        row.update_time != before.update_time
+        or row.position_amt != before.position_amt
+        or row.entry_price != before.entry_price
+        or row.position_side != before.position_side
+        or row.leverage is not before.leverage
+    ):
+        return None
+    liquidation = row.liquidation_price
+    try:
+        mark_price = Decimal(row.mark_price)
+        if not (mark_price > ZERO and mark_price.is_finite()):
+            return None
+        if liquidation == before.liquidation_price:
+            return msgspec.structs.replace(report, mark_price=mark_price)
+        liquidation_price = positive_or_none(liquidation, "liquidationPrice")
+    except (ArithmeticError, Unreadable):
+        return None
+    return msgspec.structs.replace(report, mark_price=mark_price, liquidation_price=liquidation_price)
 
 
 def _plain_report(

@@ -13,7 +13,7 @@ See docs/venues.md for limits, reach and quirks of each call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -42,11 +42,15 @@ from trueup.venues.bybit import rows as wire
 from trueup.venues.bybit.history import FUNDING, REACH_MS, closed_pnl_of, fill_of, funding_of, moves_quantity
 from trueup.venues.bybit.instruments import INVERSE, LINEAR, instrument_of
 from trueup.venues.bybit.orders import ReadOrder, merged, open_order, order_record
-from trueup.venues.bybit.positions import attached_orders, leg_of, read_positions
+from trueup.venues.bybit.positions import PositionReader, attached_orders, leg_of, read_positions
 from trueup.venues.bybit.stops import refusal_of, stop_params
 from trueup.venues.bybit.trailing import trailing_params
 from trueup.venues.paging import all_pages, together, windows
 from trueup.venues.wire import Reader, exact, flag, whole
+
+if TYPE_CHECKING:
+    from trueup.venues.client import Client
+    from trueup.venues.markets import Markets
 
 __all__ = ["BybitVenue"]
 
@@ -81,6 +85,14 @@ class BybitVenue(VenueBase):
     """Implements `trueup.ports.Venue`."""
 
     venue = "bybit"
+
+    def __init__(self, account: str, client: Client, markets: Markets) -> None:
+        super().__init__(account, client, markets)
+        self._readers: dict[_Scope, PositionReader] = {}
+
+    def _reader(self, scope: _Scope) -> PositionReader:
+        """What reads that list; a single symbol's answer is read by itself."""
+        return PositionReader() if scope.venue_symbol is not None else self._readers.setdefault(scope, PositionReader())
 
     async def _read_time(self) -> int:
         source = "bybit time"
@@ -119,7 +131,7 @@ class BybitVenue(VenueBase):
     def _scopes(self, catalog: InstrumentCatalog, instrument: Instrument | None) -> list[_Scope]:
         if instrument is not None:
             return [_Scope(instrument.category, instrument.settle, instrument.venue_symbol)]
-        settles = dict.fromkeys((*_ALWAYS_COVERED, *(one.settle for one in catalog if one.category == LINEAR)))
+        settles = dict.fromkeys((*_ALWAYS_COVERED, *catalog.settles(LINEAR)))
         return [*(_Scope(LINEAR, settle) for settle in settles), _Scope(INVERSE)]
 
     async def positions(self, symbol: str | None = None) -> PositionsSnapshot:
@@ -144,7 +156,7 @@ class BybitVenue(VenueBase):
     async def _position_rows(self, scope: _Scope, source: str) -> list[wire.PositionRow]:
         params = {**scope.params(), "limit": _POSITIONS_PAGE}
         rows = await self._list("privateGetV5PositionList", params, wire.POSITIONS, f"{source} {scope}")
-        return [row for row in rows if scope.venue_symbol in (None, row.symbol)]
+        return rows if scope.venue_symbol is None else [row for row in rows if row.symbol == scope.venue_symbol]
 
     async def _reports(
         self, scopes: Sequence[_Scope], lists: Sequence[list[wire.PositionRow]], source: str
@@ -152,7 +164,7 @@ class BybitVenue(VenueBase):
         catalog = await self.catalog()
         for attempt in (1, 2):
             found = [
-                read_positions(rows, scope.category, catalog, f"{source} {scope}")
+                self._reader(scope).read(rows, scope.category, catalog, f"{source} {scope}")
                 for scope, rows in zip(scopes, lists, strict=True)
             ]
             if attempt == 2 or not any(one.unlisted for one in found):

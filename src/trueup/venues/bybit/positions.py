@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+
+import msgspec
 
 from trueup.model.decimals import ZERO, optional_decimal, parse_decimal, positive_or_none
 from trueup.model.errors import Unreadable
@@ -23,7 +25,7 @@ from trueup.venues.bybit.rows import PlainPositionRow, PositionRow
 from trueup.venues.validation import explicit_size
 from trueup.venues.wire import LARGEST, count_or_none, time_or_none, whole
 
-__all__ = ["ReadPositions", "attached_id", "attached_orders", "latest_rows", "leg_of", "read_positions", "report_of"]
+__all__ = ["PositionReader", "ReadPositions", "attached_id", "attached_orders", "leg_of", "read_positions", "report_of"]
 
 _SIDES: Mapping[str | None, Side] = {"Buy": Side.LONG, "Sell": Side.SHORT}
 _LEGS = {0: None, 1: Side.LONG, 2: Side.SHORT}
@@ -55,7 +57,80 @@ def leg_of(position_idx: object, what: str) -> Side | None:
     return _LEGS[index]
 
 
-def latest_rows(rows: Iterable[PositionRow], source: str) -> list[PositionRow]:
+def _order_of(row: PositionRow) -> tuple[int, int]:
+    try:
+        return count_or_none(row.seq, "seq") or -1, count_or_none(row.updated_time, "updatedTime") or 0
+    except Unreadable:
+        return -1, 0
+
+
+class PositionReader:
+    """Reads one list's answers one after the other.
+
+    An open position's row mostly differs from its row in the answer before by prices of the market alone: such a row is read by
+    them, and the rest is what it was read to then.
+    """
+
+    def __init__(self) -> None:
+        self._catalog: InstrumentCatalog | None = None
+        self._rows: Sequence[PositionRow] = ()
+        self._told: Sequence[PositionReport] = ()
+
+    def read(
+        self, rows: Sequence[PositionRow], category: str, catalog: InstrumentCatalog, source: str
+    ) -> ReadPositions:
+        """Reads all rows of one category and settle coin.
+
+        Raises:
+            Unobserved: A row's size is missing or unreadable.
+        """
+        reports = None
+        listed = catalog.listed(category)
+        if catalog is self._catalog and len(self._rows) == len(rows):
+            reports = self._told_again(rows, listed)
+        found = ReadPositions(reports=reports) if reports is not None else _read(rows, category, listed, source)
+        comparable = len(found.reports) == len(rows)
+        self._catalog = catalog
+        self._rows, self._told = (rows, found.reports) if comparable else ((), ())
+        return found
+
+    def _told_again(self, rows: Sequence[PositionRow], listed: Mapping[str, Instrument]) -> list[PositionReport] | None:
+        """What rows in the same order, of the same slots, are read to; None: it is another list."""
+        reports: list[PositionReport] = []
+        for row, before, known in zip(rows, self._rows, self._told, strict=True):
+            if row.symbol != before.symbol or row.__class__ is not PlainPositionRow:
+                return None
+            if row.position_idx != before.position_idx:
+                return None
+            report = _at_other_prices(row, before, known) or _plain_report(row, listed[row.symbol])
+            if report is None:
+                return None
+            reports.append(report)
+        return reports
+
+
+def read_positions(
+    rows: Sequence[PositionRow], category: str, catalog: InstrumentCatalog, source: str
+) -> ReadPositions:
+    """Reads one answer by itself; see `PositionReader.read`."""
+    return PositionReader().read(rows, category, catalog, source)
+
+
+def _read(rows: Sequence[PositionRow], category: str, listed: Mapping[str, Instrument], source: str) -> ReadPositions:
+    found = ReadPositions()
+    for row in _latest_rows(rows, source):
+        instrument = listed.get(row.symbol)
+        report = None
+        if instrument is not None and row.__class__ is PlainPositionRow:
+            report = _plain_report(row, instrument)
+        if report is None:
+            report = _odd_report(row, instrument, f"{category} market list", source, found)
+        if report is not None:
+            found.reports.append(report)
+    return found
+
+
+def _latest_rows(rows: Sequence[PositionRow], source: str) -> Iterable[PositionRow]:
     """Each slot's latest row.
 
     Raises:
@@ -70,36 +145,34 @@ def latest_rows(rows: Iterable[PositionRow], source: str) -> list[PositionRow]:
             later, earlier = (row, held) if _order_of(row) >= _order_of(held) else (held, row)
             explicit_size(earlier.size, "size", earlier.symbol, source)
             latest[slot] = later
-    return list(latest.values())
+    return latest.values()
 
 
-def _order_of(row: PositionRow) -> tuple[int, int]:
+def _at_other_prices(row: PlainPositionRow, before: PositionRow, report: PositionReport) -> PositionReport | None:
+    """What `before` was read to, with this row's prices of the market; None: it differs in something else."""
+    if (
+        row.updated_time != before.updated_time
+        or row.size != before.size
+        or row.avg_price != before.avg_price
+        or row.side != before.side
+        or row.seq != before.seq
+        or row.stop_loss != before.stop_loss
+        or row.take_profit != before.take_profit
+        or row.trailing_stop != before.trailing_stop
+        or row.leverage != before.leverage
+    ):
+        return None
+    liquidation = row.liq_price
     try:
-        return count_or_none(row.seq, "seq") or -1, count_or_none(row.updated_time, "updatedTime") or 0
-    except Unreadable:
-        return -1, 0
-
-
-def read_positions(
-    rows: Iterable[PositionRow], category: str, catalog: InstrumentCatalog, source: str
-) -> ReadPositions:
-    """Reads all rows of one category and settle coin.
-
-    Raises:
-        Unobserved: A row's size is missing or unreadable.
-    """
-    found = ReadPositions()
-    listed = catalog.listed(category)
-    for row in latest_rows(rows, source):
-        instrument = listed.get(row.symbol)
-        report = None
-        if instrument is not None and row.__class__ is PlainPositionRow:
-            report = _plain_report(row, instrument)
-        if report is None:
-            report = _odd_report(row, instrument, f"{category} market list", source, found)
-        if report is not None:
-            found.reports.append(report)
-    return found
+        mark_price = Decimal(row.mark_price)
+        if not (mark_price > ZERO and mark_price.is_finite()):
+            return None
+        if liquidation == before.liq_price:
+            return msgspec.structs.replace(report, mark_price=mark_price)
+        liquidation_price = positive_or_none(liquidation, "liqPrice")
+    except (ArithmeticError, Unreadable):
+        return None
+    return msgspec.structs.replace(report, mark_price=mark_price, liquidation_price=liquidation_price)
 
 
 def _plain_report(row: PlainPositionRow, instrument: Instrument) -> PositionReport | None:
