@@ -76,13 +76,14 @@ def record_orders(
         before = known.get((order.symbol, order.order_id))
         if before is None or _changed(before, record):
             fresh.append(record)
+    open_ids = set(open_keys.values())
     gone = [
         (order.symbol, order.order_id, OrderStatus.UNKNOWN)
         for order in recorded
         if (order.symbol, order.order_id) not in listed
         and order.status is OrderStatus.OPEN
         and order.seen_at_ms < as_of_ms
-        and order.position_id in open_keys.values()
+        and order.position_id in open_ids
     ]
     return fresh, gone
 

@@ -170,7 +170,8 @@ class _Settler:
         if self._in.holds or self._in.marks:
             looked.update(agreed.keys)
             self._seen.update((key.symbol, key.side) for key in agreed.keys)
-        self._review_holds({(key.symbol, key.side) for key in looked})
+        if self._in.holds:
+            self._review_holds({(key.symbol, key.side) for key in looked})
         self._review_marks(looked)
         return self._out
 

@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +23,7 @@ import structlog
 from trueup.core import narrate, review
 from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Close, KnownOrder, LookAgain, Verdict, Verified
+from trueup.core.decide import decide_key
 from trueup.core.settle import Settlement, settle
 from trueup.core.situation import Ended, Situation
 from trueup.engine.histories import Histories
@@ -51,6 +54,9 @@ _LOOKS = 4
 
 _MEASURE_EVERY_S = 300.0
 
+Ending = tuple[int, str | None]
+"""When (venue time, milliseconds) and by which order a lifecycle ended."""
+
 _LEARN_TRIES = 5
 """So often a row's beginning is asked for: the fills of a fresh one may not be visible yet."""
 
@@ -63,6 +69,16 @@ class _Known:
     holds: list[Hold]
     recorded: list[RecordedOrder]
     paused: bool
+
+    def recorded_of(self, row: Position) -> Sequence[RecordedOrder]:
+        return self._by_row.get(row.position_id, ())
+
+    @cached_property
+    def _by_row(self) -> dict[int | None, list[RecordedOrder]]:
+        found: dict[int | None, list[RecordedOrder]] = {}
+        for order in self.recorded:
+            found.setdefault(order.position_id, []).append(order)
+        return found
 
 
 class AccountReconciler:
@@ -315,7 +331,7 @@ class AccountReconciler:
             as_of_ms=view.as_of_ms,
             now_ms=view.received_at_ms,
             policy=self.plan.policy,
-            known_orders=_known_orders(row, known.recorded),
+            known_orders=_known_orders(known.recorded_of(row)) if row is not None else (),
             mark=known.marks.get((key, False)),
             absence_blocked=blocked,
             approved=approved,
@@ -325,28 +341,35 @@ class AccountReconciler:
     async def _with_trades(self, cases: list[Case]) -> list[Case]:
         """Rows that the view lacks are held against the fills that the store recorded for them, what was never seen open
         against the lifecycles that ended."""
-        return [await self._with_record(case) if _asks_record(case) else case for case in cases]
+        asking = [case for case in cases if _asks_record(case)]
+        if not asking:
+            return cases
+        ended = await self._ended_before(asking)
+        return [await self._with_record(case, ended) if _asks_record(case) else case for case in cases]
 
-    async def _with_record(self, case: Case) -> Case:
+    async def _with_record(self, case: Case, ended: Mapping[PositionKey, tuple[Ending, ...]]) -> Case:
         row = case.row
-        if row is None or row.verified_as_of_ms is None:
-            case = msgspec.structs.replace(case, ended=await self._ended_before(case.key))
-        if row is None:
+        if _never_seen(case):
+            case = msgspec.structs.replace(case, ended=ended.get(case.key, ()))
+        if row is None or (case.report is not None and isinstance(decide_key(case), Verified)):
             return case
         trades = await self._store.trades_of(row.position_id)
         recorded = await self._store.orders_of(row.position_id)
         return msgspec.structs.replace(
             case,
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
-            known_orders=_known_orders(row, recorded),
+            known_orders=_known_orders(recorded),
         )
 
-    async def _ended_before(self, key: PositionKey) -> tuple[tuple[int, str | None], ...]:
+    async def _ended_before(self, cases: list[Case]) -> dict[PositionKey, tuple[Ending, ...]]:
         """A bot may write its row after the lifecycle was adopted and has ended; a view may show one that has ended as open."""
-        rows = await self._store.positions(status="closed", account=self.plan.name)
-        return tuple(
-            (one.close.closed_at_ms, one.close.closing_order_id) for one in rows if one.key == key and one.close
-        )
+        found: dict[PositionKey, tuple[Ending, ...]] = {}
+        if any(_never_seen(case) for case in cases):
+            for one in await self._store.positions(status="closed", account=self.plan.name):
+                if one.close:
+                    ending = (one.close.closed_at_ms, one.close.closing_order_id)
+                    found[one.key] = (*found.get(one.key, ()), ending)
+        return found
 
     def _review(self, look: Look, orders: OrdersSnapshot, known: _Known, situation: Situation) -> None:
         """Open orders against what is open after this look's decisions."""
@@ -433,7 +456,11 @@ class AccountReconciler:
 
 def _asks_record(case: Case) -> bool:
     """Whether what the store recorded has a say: the view lacks the row, or it was never seen open, or the book lacks it."""
-    return case.report is None or case.row is None or case.row.verified_as_of_ms is None
+    return case.report is None or _never_seen(case)
+
+
+def _never_seen(case: Case) -> bool:
+    return case.row is None or case.row.verified_as_of_ms is None
 
 
 def _is_absence(verdict: object) -> bool:
@@ -441,11 +468,9 @@ def _is_absence(verdict: object) -> bool:
     return details is not None and bool(details.estimated)
 
 
-def _known_orders(row: Position | None, recorded: list[RecordedOrder]) -> tuple[KnownOrder, ...]:
-    if row is None:
-        return ()
+def _known_orders(recorded: Iterable[RecordedOrder]) -> tuple[KnownOrder, ...]:
     return tuple(
         KnownOrder(order_id=order.order_id, client_order_id=order.client_order_id, kind=order.kind, ours=order.ours)
         for order in recorded
-        if order.position_id == row.position_id and order.closing
+        if order.closing
     )

@@ -37,9 +37,14 @@ class Histories:
 
     async def decide(self, cases: list[Case]) -> list[tuple[Case, Verdict]]:
         """Decides each case, reading what its decision asks for; in the order of the cases."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(case)) for case in cases]
-        return [task.result() for task in tasks]
+        decided: list[tuple[Case, Verdict]] = [(case, decide_key(case)) for case in cases]
+        asks = [place for place, (_, verdict) in enumerate(decided) if isinstance(verdict, NeedsHistory)]
+        if asks:
+            async with asyncio.TaskGroup() as group:
+                tasks = [(place, group.create_task(self._one(cases[place]))) for place in asks]
+            for place, task in tasks:
+                decided[place] = task.result()
+        return decided
 
     async def _one(self, case: Case) -> tuple[Case, Verdict]:
         return await self.answered(case, decide_key)

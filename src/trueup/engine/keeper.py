@@ -30,7 +30,7 @@ from trueup.model.positions import AccountMode, Origin, Position, PositionKey
 from trueup.model.reports import OrderReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trueup.engine.looks import Look
     from trueup.engine.settings import AccountPlan
@@ -99,8 +99,9 @@ class Keeper:
         kept = Kept(rows=_open_rows(look))
         effects: list[NewEffect] = []
         now = self._clock.now_ms()
+        listed = _by_symbol(look.orders.orders) if look.orders is not None else None
         for key, row in kept.rows.items():
-            state = await self._judge(look, key, row)
+            state = await self._judge(look, key, row, listed)
             if state is None:
                 continue
             kept.covers[key] = state
@@ -132,15 +133,17 @@ class Keeper:
     def _is_wanted(self, row: Position) -> bool:
         return row.origin is Origin.BOT or self._plan.protect_adopted
 
-    async def _judge(self, look: Look, key: PositionKey, row: Position) -> Cover | None:
+    async def _judge(
+        self, look: Look, key: PositionKey, row: Position, listed: Mapping[str, Sequence[OpenOrder]] | None
+    ) -> Cover | None:
         """None: it is as it was when it was last found right, or its orders could not be read now."""
         report = look.reports.reports[key]
         row = with_report(row, report)
         wanted = await self._stops.wanted(row, report)
         judged = _Judged(row.position_id, report.quantity, wanted.trigger_price if wanted is not None else None)
         orders: Iterable[OpenOrder]
-        if look.orders is not None:
-            orders = look.orders.orders
+        if listed is not None:
+            orders = listed.get(key.symbol, ())
         elif self._judged.get(key) == judged:
             return None
         else:
@@ -239,6 +242,13 @@ class Keeper:
     def _protected(self, row: Position, key: PositionKey, seconds: float, now: int) -> NewEvent:
         data: dict[str, object] = {"side": key.side.value, "seconds": round(seconds, 3)}
         return position_event(EventType.POSITION_PROTECTED, Severity.INFO, row, data, now)
+
+
+def _by_symbol(orders: Iterable[OpenOrder]) -> dict[str, list[OpenOrder]]:
+    found: dict[str, list[OpenOrder]] = {}
+    for order in orders:
+        found.setdefault(order.symbol, []).append(order)
+    return found
 
 
 def _open_rows(look: Look) -> dict[PositionKey, Position]:

@@ -245,8 +245,8 @@ def ended_twice(patch: Patch) -> None:
 
 @bug("a bot's late row records a lifecycle that has a row")
 def late_row_twice(patch: Patch) -> None:
-    async def none(*_: object) -> tuple[Any, ...]:
-        return ()
+    async def none(*_: object) -> dict[Any, Any]:
+        return {}
 
     patch.put(AccountReconciler, "_ended_before", none)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 
 from trueup.model.errors import Unreadable
@@ -12,6 +13,7 @@ DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@functools.lru_cache(4096)  # the rows that one transaction writes bear the same few instants
 def time_text(at_ms: int) -> str:
     """``1700000000123`` → ``"2023-11-14T22:13:20.123Z"``."""
     moment = _EPOCH + timedelta(milliseconds=at_ms)

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import ssl
@@ -18,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import ccxt
 import certifi
 import msgspec
-from ccxt.async_support import binanceusdm, bybit
 
 from trueup.model.errors import AuthenticationRefused, ClockSkewed, OutcomeUnknown, RateLimited, TrueupError, Unobserved
+from trueup.venues.ccxt_parts import binanceusdm, bybit, errors
 from trueup.venues.faults import BINANCE_CODES, BYBIT_CODES, Codes, Scrubber, VenueAnswered, meaning
 from trueup.venues.limits import AccountLimits, RequestBudget, stated_wait_s
 
@@ -147,7 +147,7 @@ class _RawAnswers:
             super().handle_errors(  # type: ignore[misc]
                 code, reason, url, method, headers, body.text, response, request_headers, request_body
             )
-        except ccxt.BaseError as error:
+        except errors.BaseError as error:
             mapped = type(error)
         raise VenueAnswered(code, error_code, text, body.headers, mapped)
 
@@ -242,7 +242,7 @@ class Client:
             except VenueAnswered as answered:
                 sending.told(answered.headers)
                 fault = self._refusal(answered, source, action)
-            except (ccxt.BaseError, OSError) as broken:
+            except (errors.BaseError, OSError) as broken:
                 fault = _no_answer(broken, source, action, self._exchange.timeout / 1000)
             else:
                 sending.told(envelope.headers)
@@ -265,9 +265,9 @@ class Client:
 def _no_answer(broken: Exception, source: str, action: bool, timeout_s: float) -> TrueupError:
     """What a call that brought no answer means. Only the kind of failure is told, never ccxt's text."""
     cause = broken.__cause__ or broken
-    if isinstance(broken, ccxt.AuthenticationError):
+    if isinstance(broken, errors.AuthenticationError):
         return AuthenticationRefused(f"{source}: no key or no secret is configured for this account")
-    if isinstance(broken, ccxt.RequestTimeout) or isinstance(cause, TimeoutError):
+    if isinstance(broken, errors.RequestTimeout) or isinstance(cause, TimeoutError):
         problem = f"no answer within {timeout_s:g} s"
     elif isinstance(cause, aiohttp.ClientConnectorError) or type(cause).__name__ == "gaierror":
         return Unobserved(source, f"no connection could be made ({type(cause).__name__})")
@@ -282,6 +282,32 @@ def _no_answer(broken: Exception, source: str, action: bool, timeout_s: float) -
 def _tls() -> ssl.SSLContext:
     """One TLS context for all clients: each holds the whole CA bundle."""
     return ssl.create_default_context(cafile=certifi.where())
+
+
+@functools.cache
+def _model(venue: str) -> Any:
+    """What the clients of a venue have in common: ccxt takes milliseconds to set one up, and nothing in it is an account's."""
+    kind: Any = {"binanceusdm": _RawBinance, "bybit": _RawBybit}[venue]
+    exchange = kind(
+        {
+            "enableRateLimit": False,  # each instance would pace alone, by its own clock and ccxt's weights
+            "enableLastHttpResponse": False,
+            "enableLastJsonResponse": False,
+            "enableLastResponseHeaders": False,
+            "logger": _Silent("trueup.venues.ccxt"),
+        }
+    )
+    exchange.has = {**exchange.has, "fetchCurrencies": False}
+    return exchange
+
+
+def _own_copy(model: Any) -> Any:
+    """Another exchange object: what it may change of its own is its own, what it only reads is shared."""
+    exchange = copy.copy(model)
+    for name, value in vars(model).items():
+        if type(value) in (dict, list, set):
+            setattr(exchange, name, value.copy())
+    return exchange
 
 
 _FUTURES_APIS = {
@@ -309,20 +335,9 @@ def make_client(
         budget: Shared with other clients behind the same way out; None: its own.
         timeout_s: For one request, from its sending to the end of its answer.
     """
-    kind, codes = {"binanceusdm": (_RawBinance, BINANCE_CODES), "bybit": (_RawBybit, BYBIT_CODES)}[venue]
-    exchange: Any = kind(
-        {
-            "apiKey": api_key,
-            "secret": api_secret,
-            "timeout": int(timeout_s * 1000),
-            "enableRateLimit": False,  # each instance would pace alone, by its own clock and ccxt's weights
-            "enableLastHttpResponse": False,
-            "enableLastJsonResponse": False,
-            "enableLastResponseHeaders": False,
-            "logger": _Silent("trueup.venues.ccxt"),
-        }
-    )
-    exchange.has = {**exchange.has, "fetchCurrencies": False}
+    codes = {"binanceusdm": BINANCE_CODES, "bybit": BYBIT_CODES}[venue]
+    exchange = _own_copy(_model(venue))
+    exchange.apiKey, exchange.secret, exchange.timeout = api_key, api_secret, int(timeout_s * 1000)
     exchange.our_clock = clock
     exchange.ssl_context = _tls()
     exchange.urls = {**exchange.urls, "api": _urls(exchange, venue, rest_url)}

@@ -15,8 +15,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import ccxt
-
 from trueup.model.errors import (
     AuthenticationRefused,
     ClockSkewed,
@@ -27,6 +25,7 @@ from trueup.model.errors import (
     UnknownOrder,
     Unobserved,
 )
+from trueup.venues.ccxt_parts import errors
 
 __all__ = ["BINANCE_CODES", "BYBIT_CODES", "Codes", "Refused", "Scrubber", "VenueAnswered", "meaning"]
 
@@ -138,13 +137,13 @@ def _by_code(
     if code in codes.unknown_order:
         return UnknownOrder(source, code, text) if action else Refused(source, code, text)
     if mapped is not None:
-        if issubclass(mapped, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
+        if issubclass(mapped, errors.RateLimitExceeded | errors.DDoSProtection):
             return RateLimited(source, f"asked to slow down (code {code}: {text})", wait_s)
-        if issubclass(mapped, ccxt.InvalidNonce):
+        if issubclass(mapped, errors.InvalidNonce):
             return ClockSkewed(source, f"our timestamp was refused (code {code}: {text})")
-        if issubclass(mapped, ccxt.AuthenticationError) and not action:
+        if issubclass(mapped, errors.AuthenticationError) and not action:
             return AuthenticationRefused(f"{source}: the venue refuses this key (code {code}: {text})")
-        if issubclass(mapped, ccxt.RequestTimeout | ccxt.ExchangeNotAvailable) and action:
+        if issubclass(mapped, errors.RequestTimeout | errors.ExchangeNotAvailable) and action:
             return OutcomeUnknown(f"{source}: code {code}: {text}; it may have been carried out")
     return Rejected(source, code, text) if action else Refused(source, code, text)
 
