@@ -49,6 +49,7 @@ __all__ = [
     "Store",
     "StoredObservation",
     "Venue",
+    "Waiting",
 ]
 
 
@@ -320,6 +321,18 @@ class Request(Value, frozen=True, kw_only=True):
     result: str | None
 
 
+class Waiting(Value, frozen=True, kw_only=True):
+    """Accounts with something to be done that no look tells.
+
+    Attributes:
+        requests: A request of another command is not answered yet.
+        notices: A notice is due to be delivered.
+    """
+
+    requests: frozenset[str] = frozenset()
+    notices: frozenset[str] = frozenset()
+
+
 class StoredObservation(Value, frozen=True, kw_only=True):
     observation_id: int
     account: str
@@ -354,8 +367,8 @@ class Store(Protocol):
         """
         ...
 
-    async def renew(self, owner: Owner, ttl_s: float) -> None:
-        """Raises `NotOwner` once another process took over."""
+    async def renew(self, held: Sequence[Owner], ttl_s: float) -> list[Owner]:
+        """Prolongs leases in one statement; returns those that are lost, because another process took over."""
         ...
 
     async def release(self, owner: Owner) -> None:
@@ -445,6 +458,10 @@ class Store(Protocol):
 
     async def ask(self, account: str, kind: str, payload: str, at_ms: int) -> int:
         """Leaves a request for the account's owner; returns its id."""
+        ...
+
+    async def waiting(self, now_ms: int) -> Waiting:
+        """Whom somebody waits for, of all accounts of the book, in one statement. `now_ms`: our clock."""
         ...
 
     async def take_requests(self, owner: Owner) -> list[Request]:

@@ -28,6 +28,11 @@ __all__ = ["Attention"]
 
 _log = structlog.get_logger("trueup.streams")
 
+_AFFORDS_ASKED_S = 2.0
+"""So often it is asked anew whether the order lists can be afforded, while something waits for them."""
+_LEAST_S = 0.002
+"""No shorter wait: clocks that differ by their rounding must not make a loop that never waits."""
+
 
 class Attention:
     """One account's feed, read by one task. `None` as feed: there is none, and nothing ever asks.
@@ -42,7 +47,9 @@ class Attention:
         self._timing = timing
         self.hearing = Hearing()
         self._heard = asyncio.Event()
-        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._rung = False
+        self._asked_at_s = float("-inf")
         self._missing: dict[str, float] = {}
         self._look = self._orders = False
         self._looked_at_s = self._orders_at_s = float("-inf")
@@ -78,11 +85,23 @@ class Attention:
 
     def wants_look(self, *, orders: bool = True) -> bool:
         """Whether a message asked for a look, and the last one is far enough away; `orders`: the order lists can be afforded."""
-        asked = self._look or (orders and self.wants_orders())
-        return asked and self._clock.monotonic_s() - self._looked_at_s >= self._timing.look_spacing_s
+        now_s = self._clock.monotonic_s()
+        return self._look_s() <= now_s or (orders and self._orders_s() <= now_s)
 
     def wants_orders(self) -> bool:
-        return self._orders and self._clock.monotonic_s() - self._orders_at_s >= self._timing.orders_spacing_s
+        return self._orders_s() <= self._clock.monotonic_s()
+
+    def _look_s(self) -> float:
+        """When the look that was asked for is to be taken: after its companions, and the spacing of looks; infinity: none was."""
+        spaced_s = max(self._asked_at_s + self._timing.settle_s, self._looked_at_s + self._timing.look_spacing_s)
+        return spaced_s if self._look else float("inf")
+
+    def _orders_s(self) -> float:
+        """The same of the order lists."""
+        spaced_s = max(
+            self._looked_at_s + self._timing.look_spacing_s, self._orders_at_s + self._timing.orders_spacing_s
+        )
+        return max(spaced_s, self._asked_at_s + self._timing.settle_s) if self._orders else float("inf")
 
     def looking(self, *, orders: bool) -> None:
         """A look begins now: it answers everything that was asked before."""
@@ -91,16 +110,33 @@ class Attention:
         if orders:
             self._orders = False
             self._orders_at_s = self._looked_at_s
-        self._news.clear()
 
-    async def wait(self, seconds: float) -> None:
-        """Until a message asks for something, and a moment more for its companions; at most so long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        if self._news.is_set():
-            spacing = self._timing.look_spacing_s - (self._clock.monotonic_s() - self._looked_at_s)
-            await self._clock.sleep(max(self._timing.settle_s, min(spacing, seconds)))
+    def ring(self) -> None:
+        """A request of another command waits."""
+        self._rung = True
+        self._wake.set()
+
+    def answer_ring(self) -> bool:
+        """Whether it rang since this was last asked."""
+        rung, self._rung = self._rung, False
+        return rung
+
+    async def wait(self, audit_s: float, *, orders: bool) -> None:
+        """Until the next audit (monotonic), a ring, the time for what was asked, or for judging a stream's silence.
+
+        Args:
+            orders: The order lists can be afforded; else that is asked anew after a moment.
+        """
+        while not self._rung:
+            now_s = self._clock.monotonic_s()
+            orders_s = self._orders_s() if orders else max(self._orders_s(), now_s + _AFFORDS_ASKED_S)
+            until_s = min(audit_s, self._look_s(), orders_s, *self._missing.values()) - now_s
+            if until_s <= 0:
+                return
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(until_s, _LEAST_S)):
+                    await self._wake.wait()
 
     async def hear(self) -> None:
         """Until the stream says something that could prove a change."""
@@ -109,9 +145,11 @@ class Attention:
 
     def ask(self, *, orders: bool = False) -> None:
         """A look is wanted."""
+        if not self._look:
+            self._asked_at_s = self._clock.monotonic_s()
         self._look = True
         self._orders = self._orders or orders
-        self._news.set()
+        self._wake.set()
 
     def found(self, symbols: Iterable[str]) -> None:
         """An audit found these changed: the stream should have told of fills there, or tell of them now."""

@@ -1,6 +1,6 @@
 """Follows the price with the stops of one account, for as long as this process owns it.
 
-1. A new trigger is committed before anybody acts on it, and acted on by whoever keeps positions covered (`wants_look`).
+1. A new trigger is committed before anybody acts on it, and acted on by whoever keeps positions covered (told by `on_move`).
 2. A moved trigger and a changed phase are written at once, a peak alone at a bounded rate: a restart continues from there.
 3. Mark prices that stop to come are told once they are missing for `prices_down_s`, again when requests fail too, and when
    they are back. Nothing follows a price that nobody told.
@@ -70,19 +70,10 @@ class Follower:
         self._teller = Teller(plan, store, clock)
         self._saved: dict[int, TrailingRecord] = {}
         self._outage: _Outage | None = None
-        self._wants_look = False
-        self._asked_look_s = float("-inf")
+        self.on_move: Callable[[], None] = lambda: None
         self._catalog: InstrumentCatalog | None = None
         self._paused = False
         self._asked_pause_s = float("-inf")
-
-    def wants_look(self) -> bool:
-        """Whether a trigger moved since this was last said, which is said no oftener than looks are spaced."""
-        now_s = self._clock.monotonic_s()
-        if not self._wants_look or now_s - self._asked_look_s < self._timing.look_spacing_s:
-            return False
-        self._wants_look, self._asked_look_s = False, now_s
-        return True
 
     async def run(self, owner: Owner) -> None:
         """Until cancelled. What goes wrong is logged and tried again."""
@@ -177,7 +168,7 @@ class Follower:
         await self._teller.commit(owner, changes)
         self._saved[stop.position_id] = record
         if moved and stop.state.trigger_price is not None:
-            self._wants_look = True
+            self.on_move()
             health = self._manager.health
             self._manager.health = msgspec.structs.replace(health, moves=health.moves + 1)
             _log.info(

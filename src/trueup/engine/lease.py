@@ -1,4 +1,4 @@
-"""Holding an account: a lease that is renewed while its holder works, and given back when it is done.
+"""Holding accounts: leases that are renewed while their holder works, and given back when it is done.
 
 A holder that was killed stops renewing, so the next one waits at most the lease. A holder that lost its lease learns it at its
 next write: the store refuses it.
@@ -18,37 +18,62 @@ from trueup.model.errors import NotOwner, StoreUnavailable
 if TYPE_CHECKING:
     from trueup.ports import Clock, Owner, Store
 
-__all__ = ["holding"]
+__all__ = ["Leases"]
 
 _log = structlog.get_logger("trueup.engine")
 
 
-@asynccontextmanager
-async def holding(store: Store, clock: Clock, account: str, holder: str, lease_s: float) -> AsyncIterator[Owner]:
-    """The account's lease for the time of the block.
+class Leases:
+    """A process's: all that it holds are renewed together."""
 
-    Raises:
-        NotOwner: Another holder's lease has not run out.
-    """
-    owner = await store.claim(account, holder, lease_s)
-    renewing = asyncio.create_task(_renew(store, clock, owner, lease_s), name=f"lease {account}")
-    try:
-        yield owner
-    finally:
+    def __init__(self, store: Store, clock: Clock, holder: str, lease_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._holder = holder
+        self._lease_s = lease_s
+        self._held: dict[str, Owner] = {}
+        self._renewing: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def holding(self, account: str) -> AsyncIterator[Owner]:
+        """The account's lease for the time of the block.
+
+        Raises:
+            NotOwner: Another holder's lease has not run out.
+        """
+        owner = await self._store.claim(account, self._holder, self._lease_s)
+        self._held[account] = owner
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew(), name="leases")
+        try:
+            yield owner
+        finally:
+            if self._held.get(account) is owner:
+                del self._held[account]
+            await self._rest()
+            with suppress(NotOwner, StoreUnavailable):
+                await self._store.release(owner)
+
+    async def _rest(self) -> None:
+        """Nothing held: nothing to renew."""
+        renewing = self._renewing
+        if self._held or renewing is None:
+            return
+        self._renewing = None
         renewing.cancel()
         with suppress(asyncio.CancelledError):
             await renewing
-        with suppress(NotOwner, StoreUnavailable):
-            await store.release(owner)
 
-
-async def _renew(store: Store, clock: Clock, owner: Owner, lease_s: float) -> None:
-    while True:
-        await clock.sleep(lease_s / 3)
-        try:
-            await store.renew(owner, lease_s)
-        except StoreUnavailable as error:
-            _log.warning("lease.not_renewed", account=owner.account, problem=str(error))
-        except NotOwner:
-            _log.warning("lease.lost", account=owner.account)
-            return
+    async def _renew(self) -> None:
+        while True:
+            await self._clock.sleep(self._lease_s / 3)
+            held = list(self._held.values())
+            try:
+                lost = await self._store.renew(held, self._lease_s)
+            except StoreUnavailable as error:
+                _log.warning("leases.not_renewed", accounts=len(held), problem=str(error))
+                continue
+            for owner in lost:
+                _log.warning("lease.lost", account=owner.account)
+                if self._held.get(owner.account) is owner:
+                    del self._held[owner.account]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from trueup.engine.lease import holding
+from trueup.engine.lease import Leases
 from trueup.engine.work import AccountWork, PassOptions
 from trueup.model.errors import ConfigurationError, NotOwner, TrueupError
 from trueup.model.holds import Hold, HoldKind, HoldState
@@ -64,7 +64,7 @@ class Runner:
         self._timing = timing
         self._store = store
         self._clock = clock
-        self._holder = holder
+        self._leases = Leases(store, clock, holder, timing.lease_s)
         self._acting = asyncio.Lock()
 
     @property
@@ -87,7 +87,7 @@ class Runner:
         waited = 0.0
         while True:
             try:
-                async with holding(self._store, self._clock, self.account, self._holder, self._timing.lease_s) as owner:
+                async with self._leases.holding(self.account) as owner:
                     if request_id is not None:
                         await self._store.answer(
                             request_id, to_json(Answer(text="taken over by the asker")), self._clock.now_ms()

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from trueup.calls import counted
 from trueup.engine.attention import Attention
+from trueup.engine.bell import Bell
 from trueup.engine.ears import Ears
 from trueup.engine.following import Follower
 from trueup.engine.heart import Heart
-from trueup.engine.lease import holding
+from trueup.engine.lease import Leases
 from trueup.engine.manager import PositionManager
 from trueup.engine.native import NativeTrailing
 from trueup.engine.runner import Runner
@@ -40,9 +42,8 @@ __all__ = ["Supervisor"]
 
 _log = structlog.get_logger("trueup.engine")
 
-_TICK_S = 0.25
 _RETRY_S = 2.0
-_TELL_S = 1.0
+_HEARTBEAT_S = 60.0
 _LEARN = 5
 """So many rows have their beginning read at a look: a bounded number of requests, however many positions there are."""
 
@@ -68,7 +69,8 @@ class Supervisor:
         self._timing = timing
         self._store = store
         self._clock = clock
-        self._holder = holder
+        self._leases = Leases(store, clock, holder, timing.lease_s)
+        self._bell = Bell((runner.account for runner in runners), store, clock)
         self._open_feed = open_feed
         self._followers = {runner.account: self._follower(runner, open_prices) for runner in runners}
         self._on_report = on_report
@@ -81,6 +83,7 @@ class Supervisor:
     async def run(self) -> None:
         """Until cancelled; leases are given back on the way out."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._bell.run(), name="requests and notices")
             for runner in self._runners:
                 group.create_task(self._keep(runner), name=f"account {runner.account}")
 
@@ -88,9 +91,7 @@ class Supervisor:
         """Holds the account and works on it; whatever ends that, begins again. The loop's single handler."""
         while True:
             try:
-                async with holding(
-                    self._store, self._clock, runner.account, self._holder, self._timing.lease_s
-                ) as owner:
+                async with self._leases.holding(runner.account) as owner:
                     _log.info("account.owned", account=runner.account, epoch=owner.epoch)
                     await self._manager.reload(runner.account)
                     await self._manager.tell_loaded(owner)
@@ -138,20 +139,26 @@ class Supervisor:
 
     async def _tell(self, runner: Runner, owner: Owner) -> None:
         """Delivers what waits, and the daily sign of life. What goes wrong here is logged and tried again."""
+        due, beats = self._bell.notices[runner.account], runner is self._runners[0]
         while True:
+            due.clear()
             try:
-                if runner is self._runners[0]:
+                if beats:
                     await self._heart.beat(owner)
                 await runner.work.notices.run_pass(owner, due_only=True)
             except (NotOwner, StoreUnavailable) as error:
                 _log.warning("notices.failed", account=runner.account, problem=str(error))
             except Exception:
                 _log.exception("notices.unexpected_failure", account=runner.account)
-            await self._clock.sleep(_TELL_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HEARTBEAT_S if beats else None):
+                    await due.wait()
 
     async def _work(self, runner: Runner, owner: Owner) -> None:
         """Audits and decisions on the stream, side by side, until something fails."""
         async with Attention(self._open_feed(runner.account), self._clock, self._timing) as attention:
+            self._bell.on_request[runner.account] = attention.ring
+            self._followers[runner.account].on_move = attention.ask
             ears = Ears(runner, self._manager, attention, self._timing, self._clock)
             beside = [
                 asyncio.create_task(ears.listen(owner), name=f"listening {runner.account}"),
@@ -177,7 +184,7 @@ class Supervisor:
                 if next_audit <= self._clock.monotonic_s():
                     next_audit = pace.next_after(runner.account, self._clock.monotonic_s())
             affords = pace.affords_orders
-            if due or attention.wants_look(orders=affords) or self._followers[runner.account].wants_look():
+            if due or attention.wants_look(orders=affords):
                 nth = due and audits % self._timing.orders_every == 0
                 orders = nth or (affords and (not attention.is_up or attention.wants_orders()))
                 attention.looking(orders=orders)
@@ -190,10 +197,10 @@ class Supervisor:
                 elif report is not None:
                     attention.found(_moved(report))
             attention.restart_if_deaf()
-            for request in await self._store.take_requests(owner):
+            for request in await self._store.take_requests(owner) if attention.answer_ring() else ():
                 await runner.serve(owner, request)
                 await self._manager.reload(runner.account)
-            await attention.wait(min(_TICK_S, max(0.0, next_audit - self._clock.monotonic_s())))
+            await attention.wait(next_audit, orders=pace.affords_orders)
 
     async def _audit(self, runner: Runner, owner: Owner, *, orders: bool, due: bool) -> AccountReport | None:
         """One pass; None: the book could not be read or written."""

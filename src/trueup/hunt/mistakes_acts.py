@@ -11,7 +11,6 @@ from trueup.core.review import cancel_of
 from trueup.core.settle import _Settler
 from trueup.engine.acts import Acts, Attempt
 from trueup.engine.effects import EffectsWorker
-from trueup.engine.lease import holding
 from trueup.engine.runner import Runner
 from trueup.engine.stops import StopActs
 from trueup.engine.supervisor import Supervisor
@@ -137,7 +136,7 @@ def no_epoch(patch: Patch) -> None:
 def loop_ends(patch: Patch) -> None:
     async def keep(self: Any, runner: Any) -> None:
         try:
-            async with holding(self._store, self._clock, runner.account, self._holder, self._timing.lease_s) as owner:
+            async with self._leases.holding(runner.account) as owner:
                 await self._manager.reload(runner.account)
                 await self._beside(runner, owner)
         except Exception:

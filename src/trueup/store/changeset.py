@@ -30,7 +30,6 @@ __all__ = [
     "RowState",
     "check",
     "event_data",
-    "lost_lease",
     "not_owner",
     "refuse_amendment",
     "refuse_close",
@@ -182,12 +181,6 @@ def still_owned(account: str, owned_by: str, epoch: int, for_ms: int, holder: st
     return NotOwner(
         f"account {account!r} is owned by {owned_by} (epoch {epoch}) for another {for_ms / 1000:.1f} s; {holder} may "
         "take it when that lease has run out"
-    )
-
-
-def lost_lease(owner: Owner) -> NotOwner:
-    return NotOwner(
-        f"account {owner.account!r}: {owner.holder} lost it (epoch {owner.epoch}); another process took it over"
     )
 
 

@@ -22,7 +22,7 @@ from trueup.model.orders import OrderStatus
 from trueup.model.positions import Position, PositionStatus
 from trueup.model.times import DAY_MS, time_text
 from trueup.model.trailing import TrailingRecord
-from trueup.ports import Owner, Request, StoredObservation
+from trueup.ports import Owner, Request, StoredObservation, Waiting
 from trueup.store import changeset
 from trueup.store.limits import REQUEST_DAYS, STATUSES
 from trueup.store.memory_rows import MemoryCommit, MemoryRows, second_active
@@ -115,11 +115,15 @@ class MemoryStore:
         if self._lease(owner) is None:
             raise changeset.not_owner(owner, None if lease is None else (lease.holder, lease.epoch))
 
-    async def renew(self, owner: Owner, ttl_s: float) -> None:
-        lease = self._lease(owner)
-        if lease is None:
-            raise changeset.lost_lease(owner)
-        lease.expires_at_ms = self.database.clock_ms() + round(ttl_s * 1000)
+    async def renew(self, held: Sequence[Owner], ttl_s: float) -> list[Owner]:
+        lost = []
+        for owner in held:
+            lease = self._lease(owner)
+            if lease is None:
+                lost.append(owner)
+            else:
+                lease.expires_at_ms = self.database.clock_ms() + round(ttl_s * 1000)
+        return lost
 
     async def release(self, owner: Owner) -> None:
         lease = self._lease(owner)
@@ -271,6 +275,20 @@ class MemoryStore:
         )
         asked[request_id] = _Asked(request)
         return request_id
+
+    async def waiting(self, now_ms: int) -> Waiting:
+        asked = (asked.request for asked in self.database.asked.values())
+        due = (
+            effect
+            for effect in self._rows.effects.values()
+            if effect.kind is EffectKind.NOTIFY
+            and effect.state is not EffectState.DONE
+            and effect.next_attempt_at_ms <= now_ms
+        )
+        return Waiting(
+            requests=frozenset(request.account for request in asked if request.state != "done"),
+            notices=frozenset(effect.account for effect in due),
+        )
 
     async def take_requests(self, owner: Owner) -> list[Request]:
         self._fence(owner)

@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from trueup.ports import Owner
-from trueup.store.changeset import lost_lease, still_owned
+from trueup.store.changeset import still_owned
 from trueup.store.database import Database
 
 __all__ = ["claim", "owner_of", "release", "renew"]
@@ -21,6 +22,8 @@ _NOW_SQL: Final = {
     "sqlite": "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
     "postgresql": "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)",
 }
+
+_LEASES_A_STATEMENT: Final = 500
 
 
 def _now(database: Database) -> Any:
@@ -68,14 +71,19 @@ def _mine(database: Database, owner: Owner) -> Any:
     return sa.and_(owners.c.account == owner.account, owners.c.holder == owner.holder, owners.c.epoch == owner.epoch)
 
 
-async def renew(database: Database, owner: Owner, ttl_s: float) -> None:
+async def renew(database: Database, held: Sequence[Owner], ttl_s: float) -> list[Owner]:
     """See `trueup.ports.Store.renew`."""
     owners = database.tables.owners
-    renewed = sa.update(owners).values(expires_at_ms=_now(database) + round(ttl_s * 1000))
-    async with database.write(f"renewing the lease of account {owner.account!r}") as connection:
-        if (await connection.execute(renewed.where(_mine(database, owner)))).rowcount == 1:
-            return
-    raise lost_lease(owner)
+    lease = sa.tuple_(owners.c.account, owners.c.holder, owners.c.epoch)
+    prolonged = sa.update(owners).values(expires_at_ms=_now(database) + round(ttl_s * 1000))
+    renewed = prolonged.returning(owners.c.account, owners.c.epoch)
+    kept: set[tuple[str, int]] = set()
+    async with database.write(f"renewing the leases of {len(held)} accounts") as connection:
+        for first in range(0, len(held), _LEASES_A_STATEMENT):
+            some = [(owner.account, owner.holder, owner.epoch) for owner in held[first : first + _LEASES_A_STATEMENT]]
+            rows = await connection.execute(renewed.where(lease.in_(some)))
+            kept.update((row[0], row[1]) for row in rows)
+    return [owner for owner in held if (owner.account, owner.epoch) not in kept]
 
 
 async def release(database: Database, owner: Owner) -> None:

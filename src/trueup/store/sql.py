@@ -11,7 +11,7 @@ from trueup.model.holds import Hold, HoldState, Mark
 from trueup.model.observations import Identity
 from trueup.model.positions import Position
 from trueup.model.trailing import TrailingRecord
-from trueup.ports import Owner, Request, StoredObservation
+from trueup.ports import Owner, Request, StoredObservation, Waiting
 from trueup.store import commit, desk, migrate, owners, queries
 from trueup.store.database import Database, Location
 
@@ -36,8 +36,8 @@ class SqlStore:
     async def claim(self, account: str, holder: str, ttl_s: float) -> Owner:
         return await owners.claim(self._database, account, holder, ttl_s)
 
-    async def renew(self, owner: Owner, ttl_s: float) -> None:
-        await owners.renew(self._database, owner, ttl_s)
+    async def renew(self, held: Sequence[Owner], ttl_s: float) -> list[Owner]:
+        return await owners.renew(self._database, held, ttl_s)
 
     async def release(self, owner: Owner) -> None:
         await owners.release(self._database, owner)
@@ -121,6 +121,9 @@ class SqlStore:
 
     async def ask(self, account: str, kind: str, payload: str, at_ms: int) -> int:
         return await desk.ask(self._database, account, kind, payload, at_ms)
+
+    async def waiting(self, now_ms: int) -> Waiting:
+        return await desk.waiting(self._database, now_ms)
 
     async def take_requests(self, owner: Owner) -> list[Request]:
         return await desk.take_requests(self._database, owner)

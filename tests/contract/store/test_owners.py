@@ -28,8 +28,7 @@ async def test_the_same_holder_claims_again_under_a_new_epoch(store: Store) -> N
     assert again.epoch == lost.epoch + 1
     with pytest.raises(NotOwner, match="epoch 2, this write came from alpha under epoch 1"):
         await store.commit(lost, changes(events=(event(),)))
-    with pytest.raises(NotOwner):
-        await store.renew(lost, 60)
+    assert await store.renew([lost], 60) == [lost]
     await store.commit(again, changes(events=(event(),)))
     assert len(await store.events()) == 1
 
@@ -42,7 +41,6 @@ async def test_a_lease_that_ran_out_can_be_taken_over(store: Store) -> None:
     assert await store.owner_of("main") == fresh
     for write in (
         store.commit(stale, changes(opens=(new_position(),), events=(event(),))),
-        store.renew(stale, 60),
         store.set_pin(stale, Identity(fingerprint="x", strength="weak"), NOW_MS),
         store.take_requests(stale),
     ):
@@ -50,6 +48,7 @@ async def test_a_lease_that_ran_out_can_be_taken_over(store: Store) -> None:
             await write
     assert await store.positions() == []
     assert await store.events() == []
+    assert await store.renew([stale, fresh], 60) == [stale]
     await store.release(stale)
     assert await store.owner_of("main") == fresh
 
@@ -57,7 +56,7 @@ async def test_a_lease_that_ran_out_can_be_taken_over(store: Store) -> None:
 async def test_a_late_owner_whom_nobody_overtook_goes_on(store: Store) -> None:
     owner = await store.claim("main", "alpha", 0)
     await store.commit(owner, changes(opens=(new_position(),)))
-    await store.renew(owner, 60)
+    assert await store.renew([owner], 60) == []
     assert await store.owner_of("main") == owner
 
 
@@ -71,13 +70,21 @@ async def test_release_gives_the_account_back_at_once(store: Store) -> None:
     assert (await store.claim("main", "beta", 60)).epoch == 2
 
 
+async def test_leases_of_many_accounts_are_renewed_in_one_go(store: Store) -> None:
+    held = [await store.claim(f"account-{number}", "alpha", 0) for number in range(5)]
+    overtaken = await store.claim("account-3", "beta", 60)
+    assert await store.renew(held, 60) == [held[3]]
+    assert await store.owner_of("account-3") == overtaken
+    assert [await store.owner_of(owner.account) for owner in held[:3]] == held[:3]
+    assert await store.renew([], 60) == []
+
+
 async def test_nobody_writes_an_account_that_was_never_claimed(store: Store) -> None:
     invented = Owner(account="main", holder="alpha", epoch=1)
     with pytest.raises(NotOwner, match="never claimed"):
         await store.commit(invented, changes(events=(event(),)))
     assert await store.owner_of("main") is None
-    with pytest.raises(NotOwner):
-        await store.renew(invented, 60)
+    assert await store.renew([invented], 60) == [invented]
 
 
 async def test_time_is_the_databases() -> None:

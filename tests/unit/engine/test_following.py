@@ -167,10 +167,10 @@ async def test_it_follows_activates_and_ratchets_and_every_move_is_committed_bef
     await stage.say(UP)
     await stage.price("101")
     assert await kept_trigger(stage.desk.store, row) is None
-    assert not stage.follower.wants_look()
+    told: list[None] = []
+    stage.follower.on_move = lambda: told.append(None)
     await stage.price("102")
-    assert stage.follower.wants_look()
-    assert not stage.follower.wants_look(), "said once"
+    assert len(told) == 1
     assert await kept_trigger(stage.desk.store, row) == Decimal("101.5")
     [kept] = await stage.desk.store.positions()
     assert (kept.has_trailing_stop, kept.trailing_activated) == (True, True)
@@ -391,16 +391,3 @@ async def test_a_changed_policy_holds_for_what_is_followed_already(stage: Stage)
         await later.say(UP)
         await later.price("105")
         assert await kept_trigger(later.desk.store, row) == Decimal("103.5")
-
-
-async def test_moves_ask_for_looks_no_oftener_than_looks_are_spaced(stage: Stage) -> None:
-    for symbol in (BTC, ETH):
-        await stage.open(symbol)
-    await stage.say(UP)
-    await stage.price("102")
-    assert stage.follower.wants_look()
-    await stage.price("102", after_s=0.1, symbol=ETH)
-    assert not stage.follower.wants_look()
-    stage.desk.clock.at_ms += 500
-    assert stage.follower.wants_look()
-    assert not stage.follower.wants_look()
