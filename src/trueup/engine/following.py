@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -36,8 +38,8 @@ __all__ = ["Follower"]
 
 _log = structlog.get_logger("trueup.trailing")
 
-_TICK_S = 0.25
-_IDLE_S = 1.0
+_SOON_S = 0.25
+_ROUND_S = 1.0
 _RETRY_S = 1.0
 _PAUSE_ASKED_S = 1.0
 _REMIND_MS = 60_000
@@ -70,6 +72,7 @@ class Follower:
         self._teller = Teller(plan, store, clock)
         self._saved: dict[int, TrailingRecord] = {}
         self._outage: _Outage | None = None
+        self._moved = asyncio.Event()
         self.on_move: Callable[[], None] = lambda: None
         self._catalog: InstrumentCatalog | None = None
         self._paused = False
@@ -97,19 +100,25 @@ class Follower:
         wait_s = _RETRY_S
         try:
             await self.step(owner, prices)
-            wait_s = _TICK_S if self._manager.followed else _IDLE_S
+            wait_s = _ROUND_S
         except NotOwner:
             raise
         except Conflict:
-            wait_s = _TICK_S  # a look wrote the row meanwhile
+            wait_s = _SOON_S  # a look wrote the row meanwhile
         except (StoreUnavailable, Unobserved, AuthenticationRefused) as error:
             _log.warning("trailing.failed", account=self._plan.name, problem=str(error))
         except Exception:
             _log.exception("trailing.unexpected_failure", account=self._plan.name)
-        await self._clock.sleep(wait_s)
+        if wait_s < _ROUND_S:
+            await self._clock.sleep(wait_s)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._moved.wait()
 
     async def step(self, owner: Owner, prices: PriceWatch) -> None:
         """One round: what the prices moved since the last one is written."""
+        self._moved.clear()
         followed = self._manager.followed
         await prices.want({key.symbol for key in followed})
         self._tell_health(len(followed), prices)
@@ -121,6 +130,7 @@ class Follower:
         await self._watch(owner, prices)
         for symbol, price in prices.prices.items():
             self.heard(symbol, price.value)  # a move that waited is made
+        self._moved.clear()
         now = self._clock.now_ms()
         for key in followed:
             stop = self._manager.trailing_stops.get(key)
@@ -136,8 +146,10 @@ class Follower:
 
     def heard(self, symbol: str, price: Decimal) -> None:
         """Every price that is told, as it comes: a peak between two rounds counts."""
-        if self._catalog is not None and not self._paused:
-            self._manager.take(symbol, price, self._clock.now_ms(), self._catalog)
+        if self._catalog is None or self._paused:
+            return
+        if self._manager.take(symbol, price, self._clock.now_ms(), self._catalog):
+            self._moved.set()
 
     def _tell_health(self, following: int, prices: PriceWatch) -> None:
         self._manager.health = TrailingHealth(

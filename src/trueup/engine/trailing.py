@@ -82,6 +82,7 @@ class SmartTrailingStopManager:
         self._plan = plan
         self._stops: dict[PositionKey, TrailingStop] = {}
         self._rows: dict[PositionKey, Position] = {}
+        self._followed: Mapping[PositionKey, Position] = {}
         self._drives = False
         self.health = TrailingHealth()
 
@@ -116,7 +117,7 @@ class SmartTrailingStopManager:
     @property
     def followed(self) -> Mapping[PositionKey, Position]:
         """The rows whose stops prices move."""
-        return self.protected if self.follows_prices else {}
+        return self._followed
 
     def drive(self, driving: bool) -> None:
         """Whether this process moves the states: then they are newer here than in the records."""
@@ -128,7 +129,7 @@ class SmartTrailingStopManager:
         states = {record.position_id: record.state for record in records}
         if self._drives:
             states |= {stop.position_id: stop.state for stop in self._stops.values()}
-        followed = self.followed
+        self._followed = followed = self.protected if self.follows_prices else {}
         self._stops = {
             key: self._stop(row, states.get(row.position_id, TrailingState()))
             for key, row in self._rows.items()
@@ -144,15 +145,18 @@ class SmartTrailingStopManager:
     def _is_protected(self, row: Position) -> bool:
         return row.origin is Origin.BOT or (self._plan is not None and self._plan.protect_adopted)
 
-    def take(self, symbol: str, price: Decimal, at_ms: int, catalog: InstrumentCatalog) -> None:
+    def take(self, symbol: str, price: Decimal, at_ms: int, catalog: InstrumentCatalog) -> bool:
         """A price of a symbol: every followed position of it advances. The last one again: moves that waited are made.
+
+        Returns whether a trigger or a phase moved, which is to be written at once.
 
         Args:
             price: Quote units.
             at_ms: Our clock.
         """
+        moved = False
         if self._plan is None:
-            return
+            return moved
         for key, row in self.followed.items():
             stop = self._stops.get(key)
             if key.symbol != symbol or stop is None or row.entry_price is None:
@@ -160,7 +164,12 @@ class SmartTrailingStopManager:
             instrument = catalog.get(symbol)
             tick = instrument.price_tick if instrument is not None else None
             trail = Trail(side=key.side, entry_price=row.entry_price, price_tick=tick)
-            self._stops[key] = self._stop(row, advance(stop.state, price, at_ms, trail, self._plan.trailing.policy))
+            state = advance(stop.state, price, at_ms, trail, self._plan.trailing.policy)
+            if state == stop.state:
+                continue
+            moved = moved or (state.phase, state.trigger_price) != (stop.state.phase, stop.state.trigger_price)
+            self._stops[key] = self._stop(row, state)
+        return moved
 
     async def on_position_closed(self, symbol: str | PositionKey, realized_pnl: Decimal | None = None) -> None:
         """Ends following that position; nothing happens if it is not followed.
@@ -179,6 +188,7 @@ class SmartTrailingStopManager:
             return
         del self._stops[key]
         self._rows.pop(key, None)
+        self._followed = {each: row for each, row in self._followed.items() if each != key}
         _log.info(
             "trailing.removed",
             account=self.account,
