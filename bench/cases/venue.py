@@ -57,11 +57,14 @@ def measure(accounts: int, positions: int, seconds: float) -> list[Figure]:
     return figures + asyncio.run(_ask(world, positions, seconds))
 
 
-def build_world(accounts: int, positions: int) -> World:
-    """Half of the accounts on each venue; every position was opened by a market order, with its fill and its fee."""
+def build_world(accounts: int, positions: int, listed: int = 0) -> World:
+    """Half of the accounts on each venue; every position was opened by a market order, with its fill and its fee.
+
+    `listed`: how many contracts each venue lists, if more than there are positions.
+    """
     clock = SkewedClock(SystemClock())
-    world = World(clock, 7, instruments(positions, clock.now_ms()))
-    symbols = [spec.symbol for spec in world.instruments("binance")]
+    world = World(clock, 7, instruments(max(positions, listed), clock.now_ms()))
+    symbols = [spec.symbol for spec in world.instruments("binance")][:positions]
     for number in range(accounts):
         name = f"account-{number}"
         world.add_account(name, _VENUES[number % 2])

@@ -62,6 +62,7 @@ class Journal:
     def __init__(self) -> None:
         self.total = 0
         self.by_account: dict[str | None, int] = {}
+        self.by_path: dict[str, int] = {}
         self._kept: deque[Asked] = deque(maxlen=KEPT)
         self._seconds: deque[list[int]] = deque(maxlen=_RATE_S + 1)
 
@@ -71,6 +72,7 @@ class Journal:
         """Keeps one request that was answered, or refused an answer, now."""
         self.total += 1
         self.by_account[account] = self.by_account.get(account, 0) + 1
+        self.by_path[request.path] = self.by_path.get(request.path, 0) + 1
         if len(request.body) > _BODY_KEPT:
             request = WireRequest(
                 request.method, request.path, request.query, {}, request.body[:_BODY_KEPT], request.client_ip

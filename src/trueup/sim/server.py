@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
@@ -58,12 +59,17 @@ class VenueServer:
         *,
         wires: Sequence[Wire] | None = None,
         history_s: int | None = None,
+        proxies: int = 0,
     ) -> None:
-        """`wires` None: both venues'. `history_s`: how far back stale answers can reach; None keeps everything."""
+        """`wires` None: both venues'. `history_s`: how far back stale answers can reach; None keeps everything.
+
+        `proxies`: So many more ports that take requests as an HTTP proxy does; to the venue each is an IP address of its own.
+        """
         self.world = world
         self.front = Front(world, wires)
         self._host = host
         self._ports = (port, control_port)
+        self._proxies = proxies
         self._history_ms = None if history_s is None else history_s * 1_000
         self._stopping = asyncio.Event()
         self._runners: list[web.AppRunner] = []
@@ -80,6 +86,11 @@ class VenueServer:
     def ws_url(self) -> str:
         """Base of both venues' stream paths."""
         return f"ws://{self._host}:{self._bound[0]}"
+
+    @property
+    def proxy_urls(self) -> tuple[str, ...]:
+        """Ways to the venue's port, each with its own address there."""
+        return tuple(f"http://{self._host}:{port}" for port in self._bound[2:])
 
     @property
     def control_url(self) -> str:
@@ -111,6 +122,10 @@ class VenueServer:
         try:
             for app, port in zip((venue, control), self._ports, strict=True):
                 await self._bind(app, port)
+            for _ in range(self._proxies):
+                site = web.TCPSite(self._runners[0], self._host, 0)
+                await site.start()
+                self._bound.append(self._runners[0].addresses[-1][1])
         except OSError:
             await self.stop()
             raise
@@ -154,7 +169,12 @@ class VenueServer:
 
     # the venue's port
     async def _on_request(self, request: web.Request) -> web.StreamResponse:
-        path, _, query = request.raw_path.partition("?")
+        target, client_ip = request.raw_path, request.remote or "127.0.0.1"
+        if not target.startswith("/"):  # to a proxy the whole URL is said
+            split = urlsplit(target)
+            target = split.path + (f"?{split.query}" if split.query else "")
+            client_ip = f"{client_ip} by {_port_of(request)}"
+        path, _, query = target.partition("?")
         if is_stream(path) and request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._on_stream(request, path, query)
         wire_request = WireRequest(
@@ -163,7 +183,7 @@ class VenueServer:
             query,
             {name.lower(): value for name, value in request.headers.items()},
             await request.read(),
-            request.remote or "127.0.0.1",
+            client_ip,
         )
         admission = self.front.admit(wire_request)
         await self._pause(admission.wait_ms)
@@ -294,6 +314,12 @@ class VenueServer:
             return web.json_response({"error": str(error)}, status=400)
         except Refusal as refusal:
             return web.json_response({"error": str(refusal), "refusal": type(refusal).__name__}, status=409)
+
+
+def _port_of(request: web.Request) -> int:
+    """The port that the request came in by."""
+    transport = request.transport
+    return int(transport.get_extra_info("sockname")[1]) if transport is not None else 0
 
 
 def _abort(request: web.Request) -> None:
