@@ -6,7 +6,7 @@ raises; it never returns less.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
@@ -46,6 +46,7 @@ __all__ = [
     "PriceSource",
     "Request",
     "Silence",
+    "Standing",
     "Store",
     "StoredObservation",
     "Venue",
@@ -321,6 +322,24 @@ class Request(Value, frozen=True, kw_only=True):
     result: str | None
 
 
+class Standing(Value, frozen=True, kw_only=True):
+    """How much of an account stands, counted at one moment: of what there is none nothing need be read.
+
+    Attributes:
+        holds: Not decided, or decided and not carried out.
+        orders: Recorded as open.
+        effects: Unfinished ones of any kind.
+    """
+
+    paused: bool = False
+    pin: Identity | None = None
+    marks: int = 0
+    holds: int = 0
+    orders: int = 0
+    effects: int = 0
+    trailing: int = 0
+
+
 class Waiting(Value, frozen=True, kw_only=True):
     """Accounts with something to be done that no look tells.
 
@@ -448,8 +467,10 @@ class Store(Protocol):
 
     async def is_paused(self, account: str) -> bool: ...
 
-    async def set_account_state(self, account: str, state: str, at_ms: int) -> None:
-        """The account's last observation as JSON, for `status`."""
+    async def standing(self, account: str) -> Standing: ...
+
+    async def set_account_states(self, states: Mapping[str, tuple[str, int]]) -> None:
+        """Account → (its last observation as JSON, for `status`; written at)."""
         ...
 
     async def account_states(self) -> dict[str, tuple[str, int]]:

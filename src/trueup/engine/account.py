@@ -31,7 +31,7 @@ from trueup.engine.identity import IdentityCheck
 from trueup.engine.looks import FoundTrue, Look, LookOptions, found_true, opened
 from trueup.engine.telling import Teller
 from trueup.engine.view import Keys, Scope, Union, unite
-from trueup.model.changes import Committed, RecordedOrder
+from trueup.model.changes import ActiveBook, Committed, RecordedOrder
 from trueup.model.errors import ClockSkewed, Conflict, Unobserved
 from trueup.model.events import EventType
 from trueup.model.holds import Hold, HoldState, Mark, MarkKind
@@ -199,7 +199,7 @@ class AccountReconciler:
             self._review(look, orders, known, situation)
             open_ids = {row.position_id for row in book.positions} | {row.position_id for row in book.unreadable}
             self._sweep_records(look, orders, known, situation, open_ids)
-        committed = await self._commit(owner, look, situation, options)
+        committed = await self._commit(owner, look, book, situation, options)
         if applies:
             self.found_true = found_true(began_s, decided, settlement, committed)
         return look
@@ -266,15 +266,18 @@ class AccountReconciler:
             self.found_true.keys.update(opened(settlement, committed))
 
     async def _known(self, options: LookOptions) -> _Known:
+        """What the book has beside its rows; of what there is none nothing is read."""
         name = self.plan.name
-        marks = await self._store.marks(name) if options.record else self._dry_marks
+        stands = await self._store.standing(name)
+        states = (HoldState.OPEN, HoldState.APPROVED, HoldState.REJECTED)
+        marks = self._dry_marks
+        if options.record:
+            marks = await self._store.marks(name) if stands.marks else []
         return _Known(
             marks={(mark.key, mark.kind is MarkKind.UNPROTECTED): mark for mark in marks},
-            holds=await self._store.holds(
-                account=name, states=(HoldState.OPEN, HoldState.APPROVED, HoldState.REJECTED)
-            ),
-            recorded=await self._store.recorded_orders(name),
-            paused=await self._store.is_paused(name),
+            holds=await self._store.holds(account=name, states=states) if stands.holds else [],
+            recorded=await self._store.recorded_orders(name) if stands.orders else [],
+            paused=stands.paused,
         )
 
     async def _recent_absences(self, *, decided_absence: bool) -> int:
@@ -421,12 +424,16 @@ class AccountReconciler:
             why += "; it is not one of ours, so it is left alone: cancel it on the venue"
         look.orphans.append(review.order_report(order, why))
 
-    async def _commit(self, owner: Owner, look: Look, situation: Situation, options: LookOptions) -> Committed:
+    async def _commit(
+        self, owner: Owner, look: Look, book: ActiveBook, situation: Situation, options: LookOptions
+    ) -> Committed:
         settlement = look.settlement
         committed = Committed()
         if options.record:
             changes = settlement.change_set(self.plan.name, situation.now_ms)
-            if not changes.is_empty:
+            if changes.is_empty:
+                look.book = book
+            else:
                 committed = await self._teller.commit(owner, changes)
                 _log.info(
                     "look.committed", account=self.plan.name, closed=len(settlement.closes), added=len(settlement.opens)

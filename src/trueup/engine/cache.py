@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import TypeVar
+from itertools import chain
+from types import MappingProxyType
+from typing import TypeVar, cast
 
 from trueup.model.decimals import ZERO
 from trueup.model.errors import AmbiguousSymbol
@@ -58,31 +60,44 @@ class PositionCache(Mapping[PositionKey, Position]):
     """
 
     def __init__(self) -> None:
-        self._rows: dict[PositionKey, Position] = {}
+        self._accounts: dict[str, dict[PositionKey, Position]] = {}
 
     def replace_account(self, account: str, rows: Iterable[Position]) -> list[Position]:
         """Makes the account's part equal to its committed active rows; returns the rows that are no longer there."""
         fresh = {row.key: row for row in rows}
         kept = {row.position_id for row in fresh.values()}
-        gone = [row for key, row in self._rows.items() if key.account == account and row.position_id not in kept]
-        others = {key: row for key, row in self._rows.items() if key.account != account}
-        self._rows = {**others, **fresh}
+        gone = [row for row in self._accounts.get(account, {}).values() if row.position_id not in kept]
+        self._accounts[account] = fresh
         return gone
 
+    def _find(self, key: object) -> Position | None:
+        if isinstance(key, tuple):
+            return (
+                self._accounts.get(key[0], {}).get(cast("PositionKey", key))
+                if len(key) == len(PositionKey._fields)
+                else None
+            )
+        found = key_of(key, self)
+        return self._accounts[found.account][found] if found is not None else None
+
+    def of_account(self, account: str) -> Mapping[PositionKey, Position]:
+        """One account's part."""
+        return MappingProxyType(self._accounts.get(account, {}))
+
     def __getitem__(self, key: object) -> Position:
-        found = key_of(key, self._rows)
-        if found is None:
+        row = self._find(key)
+        if row is None:
             raise KeyError(key)
-        return self._rows[found]
+        return row
 
     def __contains__(self, key: object) -> bool:
-        return key_of(key, self._rows) is not None
+        return self._find(key) is not None
 
     def __iter__(self) -> Iterator[PositionKey]:
-        return iter(self._rows)
+        return chain.from_iterable(self._accounts.values())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return sum(map(len, self._accounts.values()))
 
     def __repr__(self) -> str:
-        return f"PositionCache({', '.join(str(key) for key in self._rows)})"
+        return f"PositionCache({', '.join(map(str, self))})"

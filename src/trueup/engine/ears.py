@@ -63,7 +63,7 @@ class Ears:
     def _wants_cover(self, symbol: str) -> bool:
         """Whether a position of the symbol is open whose stop may have to follow what was decided: looks keep stops."""
         account = self._runner.account
-        open_now = any(key.account == account and key.symbol == symbol for key in self._manager.positions)
+        open_now = any(key.symbol == symbol for key in self._manager.positions_of(account))
         return open_now and self._runner.work.plan.mode is AccountMode.PROTECT
 
     async def _decided(self, owner: Owner, symbol: str, age_s: float) -> Outcome:

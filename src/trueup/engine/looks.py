@@ -9,7 +9,7 @@ from trueup.core.agreement import Agreed
 from trueup.core.cases import Adjust, Adopt, Case, Close, Verdict, Verified
 from trueup.core.settle import Settlement
 from trueup.engine.view import Union
-from trueup.model.changes import Committed
+from trueup.model.changes import ActiveBook, Committed
 from trueup.model.holds import Mark
 from trueup.model.observations import ClockReading, OrdersSnapshot, Quarantined
 from trueup.model.positions import Position, PositionKey
@@ -39,7 +39,7 @@ class LookOptions(Value, frozen=True, kw_only=True):
 
 @dataclass
 class Look:
-    """What one complete look found and what was committed."""
+    """What one complete look found and what was committed. `book`: its rows, if nothing was."""
 
     settlement: Settlement
     quarantined: list[Quarantined]
@@ -53,6 +53,7 @@ class Look:
     unprotected_since: dict[PositionKey, Mark] = field(default_factory=dict)
     wait_ms: int | None = None
     clock: ClockReading | None = None
+    book: ActiveBook | None = None
 
 
 class FoundTrue:

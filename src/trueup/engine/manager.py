@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from trueup.core.stops import at_distance, at_percent
 from trueup.engine.cache import PositionCache, exposure_of, key_of
 from trueup.engine.runner import Act, Runner
 from trueup.engine.trailing import SmartTrailingStopManager
-from trueup.model.changes import ChangeSet
+from trueup.model.changes import ActiveBook, ChangeSet
 from trueup.model.errors import ConfigurationError, NotOwner
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.positions import Position, PositionKey
@@ -44,6 +45,7 @@ class PositionManager:
         self._store = store
         self._clock = clock
         self._cache = PositionCache()
+        self._loads: Counter[str] = Counter()
         self._trailing = {
             account: SmartTrailingStopManager(account, runner.work.plan) for account, runner in self._runners.items()
         }
@@ -80,7 +82,7 @@ class PositionManager:
 
     async def tell_loaded(self, owner: Owner) -> None:
         """The audit log's POSITIONS_LOADED of one account."""
-        rows = [row for row in self._cache.values() if row.account == owner.account]
+        rows = self._cache.of_account(owner.account).values()
         now = self._clock.now_ms()
         data: dict[str, object] = {"count": len(rows), "total_exposure": format(exposure_of(rows), "f")}
         event = NewEvent(
@@ -88,14 +90,27 @@ class PositionManager:
         )
         await self._store.commit(owner, ChangeSet(account=owner.account, now_ms=now, events=(event,)))
 
-    async def reload(self, account: str) -> None:
-        """Derives one account's part of memory from its committed rows; what is gone is no longer monitored."""
-        book = await self._store.active(account)
+    def positions_of(self, account: str) -> Mapping[PositionKey, Position]:
+        """One account's part of `positions`."""
+        return self._cache.of_account(account)
+
+    def loads(self, account: str) -> int:
+        """How often the account's part of memory was derived."""
+        return self._loads[account]
+
+    async def reload(self, account: str, seen: ActiveBook | None = None) -> None:
+        """Derives one account's part of memory from its committed rows; what is gone is no longer monitored.
+
+        Args:
+            seen: The rows, where they were just read, nobody changed them since, and none has a trailing record.
+        """
+        self._loads[account] += 1
+        book = seen if seen is not None else await self._store.active(account)
         gone = self._cache.replace_account(account, book.positions)
         trailing = self._trailing[account]
         for row in gone:
             await trailing.on_position_closed(row.key, row.realized_pnl)
-        trailing.restore(book.positions, await self._store.trailing(account))
+        trailing.restore(book.positions, await self._store.trailing(account) if seen is None else ())
 
     async def sync_exchange_positions(
         self, account: str, *, progress: Callable[[str], None] = _silent
@@ -196,13 +211,12 @@ class PositionManager:
         """
         checked: dict[PositionKey, bool | None] = {}
         for account in self._runners:
-            if not any(key.account == account for key in self._cache):
+            if not self._cache.of_account(account):
                 continue
             report = await self.sync_exchange_positions(account)
             bare = set(report.uncovered)
-            for key in self._cache:
-                if key.account == account:
-                    checked[key] = key not in bare if report.observed else None
+            for key in self._cache.of_account(account):
+                checked[key] = key not in bare if report.observed else None
         return {key: covered for key, covered in checked.items() if key in self._cache}
 
     def _runner(self, account: str) -> Runner:

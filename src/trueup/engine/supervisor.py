@@ -20,6 +20,7 @@ import structlog
 from trueup.calls import counted
 from trueup.engine.attention import Attention
 from trueup.engine.bell import Bell
+from trueup.engine.board import Board
 from trueup.engine.ears import Ears
 from trueup.engine.following import Follower
 from trueup.engine.heart import Heart
@@ -70,6 +71,7 @@ class Supervisor:
         self._store = store
         self._clock = clock
         self._leases = Leases(store, clock, holder, timing.lease_s)
+        self._board = Board(store)
         self._bell = Bell((runner.account for runner in runners), store, clock)
         self._open_feed = open_feed
         self._followers = {runner.account: self._follower(runner, open_prices) for runner in runners}
@@ -82,7 +84,10 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until cancelled; leases are given back on the way out."""
+        for runner in self._runners:
+            runner.work.board = self._board
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._board.run(self._clock), name="status")
             group.create_task(self._bell.run(), name="requests and notices")
             for runner in self._runners:
                 group.create_task(self._keep(runner), name=f"account {runner.account}")
@@ -206,6 +211,7 @@ class Supervisor:
         """One pass; None: the book could not be read or written."""
         learn = _LEARN if runner.work.streams == "up" and (due or runner.work.pace.affords_orders) else 0
         options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True, learn=learn)
+        loads = self._manager.loads(runner.account)
         try:
             with counted() as spent:
                 report = await runner.work.run_pass(owner, options, lambda _: None)
@@ -214,7 +220,8 @@ class Supervisor:
             return None
         runner.work.pace.looked(runner.account, spent.cost, orders=orders, audit=due and report.observed)
         self._on_report(report)
-        await self._manager.reload(runner.account)
+        undisturbed = self._manager.loads(runner.account) == loads
+        await self._manager.reload(runner.account, runner.work.seen if undisturbed else None)
         _log.info("account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)
         return report
 

@@ -21,6 +21,7 @@ from trueup.calls import protective
 from trueup.core.drift import drift_of, new_findings
 from trueup.engine.account import AccountReconciler
 from trueup.engine.amending import Amender
+from trueup.engine.board import Board
 from trueup.engine.closing import check_may_close, request_closes
 from trueup.engine.effects import EffectsOutcome, EffectsWorker
 from trueup.engine.keeper import Keeper, Kept
@@ -30,7 +31,7 @@ from trueup.engine.numbers import counted
 from trueup.engine.pace import Pace
 from trueup.engine.telling import NoticesWorker
 from trueup.engine.watch import Outage, Watch
-from trueup.model.changes import ChangeSet, UpdatePosition
+from trueup.model.changes import ActiveBook, ChangeSet, UpdatePosition
 from trueup.model.effects import ON_VENUE, EffectState
 from trueup.model.errors import (
     AccountMismatch,
@@ -46,7 +47,7 @@ from trueup.model.values import Value, from_json, to_json
 
 if TYPE_CHECKING:
     from trueup.engine.settings import AccountPlan, Timing
-    from trueup.ports import Clock, Meter, Notifier, Owner, Store, Venue
+    from trueup.ports import Clock, Meter, Notifier, Owner, Standing, Store, Venue
 
 __all__ = ["AccountWork", "LastLook", "PassOptions", "last_look"]
 
@@ -103,11 +104,13 @@ class _Sum:
     changed: dict[PositionKey, QuantityChange] = field(default_factory=dict)
     effects: EffectsOutcome = field(default_factory=EffectsOutcome)
     last: Look | None = None
+    looks: int = 0
     kept: Kept = field(default_factory=Kept)
     numbers: list[tuple[Kept, EffectsOutcome]] = field(default_factory=list)
 
     def take(self, look: Look) -> None:
         self.last = look
+        self.looks += 1
         if not look.applied:
             self.closed, self.added, self.changed = [], {}, {}
         self.closed += look.settlement.closed
@@ -124,6 +127,8 @@ class AccountWork:
         streams: How the account's stream stands, in words.
         pace: How often it is audited, beside the others behind its way out.
         tells_beside: Somebody else delivers the notices while this works: a pass does not wait for them.
+        board: Where the newest look is kept for `status`.
+        seen: The rows as the newest pass read them, if it changed nothing and no trailing record stands; else None.
         meter: Counts looks and passes.
     """
 
@@ -154,6 +159,8 @@ class AccountWork:
         self.notices = NoticesWorker(plan, store, clock, notifier)
         self.streams = "none"
         self.tells_beside = False
+        self.board = Board(store)
+        self.seen: ActiveBook | None = None
         self.meter: Meter | None = None
 
     async def run_pass(self, owner: Owner, options: PassOptions, progress: Callable[[str], None]) -> AccountReport:
@@ -163,23 +170,26 @@ class AccountWork:
             NotOwner: The account was taken over; what was committed before stands.
             StoreUnavailable: The book cannot be read or written.
         """
-        total = _Sum()
+        total, self.seen = _Sum(), None
         try:
             if options.announce and not options.dry_run:
                 await self._announce(owner, EventType.SYNCHRONIZATION_STARTED, {"mode": self.plan.mode.value})
             await self._looks(owner, options, progress, total)
         except (Unobserved, AuthenticationRefused, AccountMismatch) as error:
             return await self._unobserved(owner, options, total, error)
-        report = await self._report(total, error=None)
+        stands = await self._store.standing(self.plan.name)
+        report = await self._report(total, stands, error=None)
         if not options.dry_run:
-            await self._remember(owner, report, total, error=None)
+            await self._remember(owner, report, total, stands, error=None)
             if options.announce:
                 await self._announce(owner, EventType.SYNCHRONIZATION_COMPLETED, _counts(report))
-            if report.applied:
+            if report.applied and stands.effects:
                 await self._amender.run_pass(owner)
-        return await self._told(owner, options, report)
+        if not stands.effects and not stands.trailing and total.looks == 1 and total.last is not None:
+            self.seen = total.last.book
+        return await self._told(owner, options, report, stands)
 
-    async def _told(self, owner: Owner, options: PassOptions, report: AccountReport) -> AccountReport:
+    async def _told(self, owner: Owner, options: PassOptions, report: AccountReport, stands: Standing) -> AccountReport:
         """Notices are delivered last, when nothing on the venue waits; one that is not delivered is an effect not carried out."""
         if not options.dry_run:
             await self._watch.requests(owner)
@@ -188,7 +198,9 @@ class AccountWork:
                 await self._watch.standing(owner, report)
             if not self.tells_beside:
                 await self.notices.run_pass(owner, due_only=options.due_effects_only)
-        undelivered = await self.notices.undelivered(failed_only=self.tells_beside)
+        undelivered = 0
+        if stands.effects or not self.tells_beside:
+            undelivered = await self.notices.undelivered(failed_only=self.tells_beside)
         report = msgspec.structs.replace(report, unfinished_effects=report.unfinished_effects + undelivered)
         if self.meter is not None and not options.dry_run:
             self.meter.passed(report)
@@ -265,19 +277,20 @@ class AccountWork:
         error: Unobserved | AuthenticationRefused | AccountMismatch,
     ) -> AccountReport:
         _log.warning("account.unobserved", account=self.plan.name, problem=str(error))
-        report = await self._report(total, error=error)
+        stands = await self._store.standing(self.plan.name)
+        report = await self._report(total, stands, error=error)
         if options.dry_run:
-            return await self._told(owner, options, report)
+            return await self._told(owner, options, report, stands)
         if isinstance(error, AccountMismatch):
             await self._reconciler.identity.tell_mismatch(owner, error)
         elif options.announce:
             await self._announce(owner, EventType.SYNCHRONIZATION_FAILED, {"problem": str(error)})
-        await self._remember(owner, report, total, error=error)
-        return await self._told(owner, options, report)
+        await self._remember(owner, report, total, stands, error=error)
+        return await self._told(owner, options, report, stands)
 
-    async def _report(self, total: _Sum, error: Exception | None) -> AccountReport:
+    async def _report(self, total: _Sum, stands: Standing, error: Exception | None) -> AccountReport:
         unfinished = (EffectState.PENDING, EffectState.ESCALATED)
-        effects = await self._store.effects(account=self.plan.name, states=unfinished)
+        effects = await self._store.effects(account=self.plan.name, states=unfinished) if stands.effects else []
         waiting = [effect for effect in effects if effect.kind in ON_VENUE]
         look = total.last
         report = AccountReport(
@@ -318,7 +331,9 @@ class AccountWork:
     def _would_place(self, kept: Kept) -> list[OrderReport]:
         return kept.wanted if self.plan.mode is AccountMode.PROTECT else []
 
-    async def _remember(self, owner: Owner, report: AccountReport, total: _Sum, error: Exception | None) -> None:
+    async def _remember(
+        self, owner: Owner, report: AccountReport, total: _Sum, stands: Standing, error: Exception | None
+    ) -> None:
         now = self._clock.now_ms()
         last = self._last or await self._recalled()
         before = last.good_at_ms if last is not None else None
@@ -328,13 +343,12 @@ class AccountWork:
         new = new_findings(self.plan.name, stood, drift, now)
         if new:
             await self._store.commit(owner, ChangeSet(account=self.plan.name, now_ms=now, events=new))
-        pin = await self._store.pin_of(self.plan.name)
         reading = total.last.clock if total.last is not None else None
         self._last = LastLook(
             looked_at_ms=now,
             good_at_ms=now if error is None else before,
             error=str(error) if error is not None else None,
-            identity=pin.fingerprint if pin is not None else None,
+            identity=stands.pin.fingerprint if stands.pin is not None else None,
             clock_skew_ms=reading.skew_ms if reading is not None else None,
             suspected=len(report.suspected),
             quarantined=len(report.quarantined),
@@ -347,7 +361,7 @@ class AccountWork:
             outage=outage,
             protection=counted(last.protection if last is not None else ProtectionNumbers(), total.numbers),
         )
-        await self._store.set_account_state(self.plan.name, to_json(self._last), now)
+        await self.board.post(self.plan.name, to_json(self._last), now)
 
     async def _recalled(self) -> LastLook | None:
         """What an earlier process kept."""

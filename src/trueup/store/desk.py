@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from trueup.model.effects import EffectKind, EffectState
 from trueup.model.errors import InvariantBroken
 from trueup.model.observations import Identity
 from trueup.model.times import DAY_MS
-from trueup.ports import Owner, Request, Waiting
+from trueup.ports import Owner, Request, Standing, Waiting
 from trueup.store.commit import fence
 from trueup.store.database import Database
 from trueup.store.limits import REQUEST_DAYS
@@ -23,9 +24,10 @@ __all__ = [
     "is_paused",
     "pin_of",
     "request",
-    "set_account_state",
+    "set_account_states",
     "set_paused",
     "set_pin",
+    "standing",
     "take_requests",
     "waiting",
 ]
@@ -74,10 +76,24 @@ async def is_paused(database: Database, account: str) -> bool:
     return row is not None and bool(row[0])
 
 
-async def set_account_state(database: Database, account: str, state: str, at_ms: int) -> None:
-    values = {"account": account, "state": state, "at_ms": at_ms}
-    async with database.write(f"writing the state of account {account!r}") as connection:
-        await connection.execute(_upsert(database, database.tables.account_state, values))
+async def standing(database: Database, account: str) -> Standing:
+    async with database.read(f"reading what stands of account {account!r}") as connection:
+        row: Any = (await statements_for(database.dialect).standing.run(connection, account=account)).one()
+    return Standing(
+        paused=bool(row[0]),
+        pin=Identity(fingerprint=row[1], strength=row[2]) if row[1] is not None else None,
+        marks=row[3],
+        holds=row[4],
+        orders=row[5],
+        effects=row[6],
+        trailing=row[7],
+    )
+
+
+async def set_account_states(database: Database, states: Mapping[str, tuple[str, int]]) -> None:
+    rows = [(account, *state) for account, state in states.items()]
+    async with database.write(f"writing the states of {len(rows)} accounts") as connection:
+        await statements_for(database.dialect).account_state.run(connection, rows)
 
 
 async def account_states(database: Database) -> dict[str, tuple[str, int]]:

@@ -22,7 +22,7 @@ from trueup.model.orders import OrderStatus
 from trueup.model.positions import Position, PositionStatus
 from trueup.model.times import DAY_MS, time_text
 from trueup.model.trailing import TrailingRecord
-from trueup.ports import Owner, Request, StoredObservation, Waiting
+from trueup.ports import Owner, Request, Standing, StoredObservation, Waiting
 from trueup.store import changeset
 from trueup.store.limits import REQUEST_DAYS, STATUSES
 from trueup.store.memory_rows import MemoryCommit, MemoryRows, second_active
@@ -253,8 +253,20 @@ class MemoryStore:
     async def is_paused(self, account: str) -> bool:
         return self.database.paused.get(account, False)
 
-    async def set_account_state(self, account: str, state: str, at_ms: int) -> None:
-        self.database.states[account] = (state, at_ms)
+    async def standing(self, account: str) -> Standing:
+        rows = self._rows
+        return Standing(
+            paused=self.database.paused.get(account, False),
+            pin=self.database.pins.get(account),
+            marks=sum(mark.key.account == account for mark in rows.marks.values()),
+            holds=sum(hold.account == account and hold.state in changeset.STANDING for hold in rows.holds.values()),
+            orders=len(await self.recorded_orders(account)),
+            effects=sum(e.account == account and e.state is not EffectState.DONE for e in rows.effects.values()),
+            trailing=len(await self.trailing(account)),
+        )
+
+    async def set_account_states(self, states: Mapping[str, tuple[str, int]]) -> None:
+        self.database.states.update(states)
 
     async def account_states(self) -> dict[str, tuple[str, int]]:
         return dict(sorted(self.database.states.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
 from trueup.model.effects import Effect, EffectKind, EffectState
@@ -11,7 +11,7 @@ from trueup.model.holds import Hold, HoldState, Mark
 from trueup.model.observations import Identity
 from trueup.model.positions import Position
 from trueup.model.trailing import TrailingRecord
-from trueup.ports import Owner, Request, StoredObservation, Waiting
+from trueup.ports import Owner, Request, Standing, StoredObservation, Waiting
 from trueup.store import commit, desk, migrate, owners, queries
 from trueup.store.database import Database, Location
 
@@ -113,8 +113,11 @@ class SqlStore:
     async def is_paused(self, account: str) -> bool:
         return await desk.is_paused(self._database, account)
 
-    async def set_account_state(self, account: str, state: str, at_ms: int) -> None:
-        await desk.set_account_state(self._database, account, state, at_ms)
+    async def standing(self, account: str) -> Standing:
+        return await desk.standing(self._database, account)
+
+    async def set_account_states(self, states: Mapping[str, tuple[str, int]]) -> None:
+        await desk.set_account_states(self._database, states)
 
     async def account_states(self) -> dict[str, tuple[str, int]]:
         return await desk.account_states(self._database)

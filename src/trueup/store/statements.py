@@ -161,6 +161,54 @@ class Statements:
         return Statement(self.dialect, query.with_for_update(read=True) if self.dialect == "postgresql" else query)
 
     @functools.cached_property
+    def standing(self) -> Statement:
+        """How much stands of `account`: paused, the pin's two parts, marks, holds, orders, effects, trailing records."""
+        t = self.tables
+        account: sa.BindParameter[str] = sa.bindparam("account")
+        stands = t.holds.c.state.in_([sa.literal_column(f"'{state}'") for state in ("open", "approved", "rejected")])
+        is_open = sa.and_(t.orders.c.status == sa.literal_column("'open'"), t.orders.c.position_id.is_not(None))
+        unfinished = t.effects.c.state != sa.literal_column("'done'")
+        of_row = sa.and_(
+            t.trailing.c.position_id == t.positions.c.id, t.positions.c.status == sa.literal_column("'active'")
+        )
+
+        def one(column: Any) -> Any:
+            return sa.select(column).where(column.table.c.account == account).scalar_subquery()
+
+        def count(table: sa.Table, *where: Any) -> Any:
+            return (
+                sa.select(sa.func.count())
+                .select_from(table)
+                .where(table.c.account == account, *where)
+                .scalar_subquery()
+            )
+
+        return Statement(
+            self.dialect,
+            sa.select(
+                one(t.account_state.c.paused),
+                one(t.pins.c.fingerprint),
+                one(t.pins.c.strength),
+                count(t.marks),
+                count(t.holds, stands),
+                count(t.orders, is_open),
+                count(t.effects, unfinished),
+                count(t.trailing, sa.exists().where(of_row)),
+            ),
+        )
+
+    @functools.cached_property
+    def account_state(self) -> Batch:
+        """Rows: account, state, at_ms."""
+
+        def update(_table: sa.Table, new: Any) -> dict[str, Any]:
+            return {"state": new["state"], "at_ms": new["at_ms"]}
+
+        return upsert_batch(
+            self.dialect, self.tables.account_state, ("account", "state", "at_ms"), ("account",), update
+        )
+
+    @functools.cached_property
     def open(self) -> InsertBatch:
         return InsertBatch(self.dialect, self.tables.positions, OPEN_COLUMNS)
 

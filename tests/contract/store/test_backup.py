@@ -54,7 +54,7 @@ async def _fill(store: Store) -> None:
     )
     await store.set_pin(owner, Identity(fingerprint="1", strength="weak"), 5)
     await store.ask("main", "sync", "{}", 5)
-    await store.set_account_state("main", "{}", 5)
+    await store.set_account_states({"main": ("{}", 5)})
 
 
 async def _told(store: Store) -> list[object]:
