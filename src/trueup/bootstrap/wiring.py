@@ -26,6 +26,7 @@ from trueup.store import open_store
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, ProtectionSettings, Settings
     from trueup.ports import Clock, Feed, Notifier, PriceSource, Store, Venue
+    from trueup.venues.connections import Connections
     from trueup.venues.limits import RequestBudget
     from trueup.venues.markets import Markets
 
@@ -207,11 +208,13 @@ class VenueOpener:
         self._clock = clock
         self._markets: dict[tuple[str, str | None], Markets] = {}
         self._budgets: dict[tuple[str, str | None, str | None], RequestBudget] = {}
+        self._connections: dict[tuple[str, str | None, str | None], Connections] = {}
         self.budgets: dict[str, RequestBudget] = {}
 
     def open(self, account: AccountSettings) -> Venue:
         """The account's adapter; no request is sent yet."""
         from trueup.venues import open_venue  # late: commands that ask no venue do not load its client
+        from trueup.venues.connections import Connections
         from trueup.venues.limits import RequestBudget
         from trueup.venues.markets import Markets
 
@@ -231,6 +234,7 @@ class VenueOpener:
             clock=self._clock,
             markets=self._markets.setdefault(place, Markets(account.venue, self._clock)),
             budget=budget,
+            connections=self._connections.setdefault((*place, proxy), Connections(account.rest_url)),
         )
 
     def paces(self, timing: Timing) -> dict[str, Pace]:

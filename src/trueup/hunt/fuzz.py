@@ -312,7 +312,7 @@ class Fuzzer:
     def _adapter(self, venue: str) -> Any:
         clock = _Clock()
         made = client_of(venue, cast("Any", None), "key", "secret", clock, RequestBudget(venue, clock), self._loop)
-        replay = _Replay(made._exchange, made._codes, made.budget, clock, made._scrub)
+        replay = _Replay(made._exchange, made._codes, made.budget, clock, made._scrub, made._connections)
         replay.payloads = self._payloads.answers[venue]
         replay.chance = random.Random(0)  # noqa: S311
         kind = BinanceVenue if venue == "binanceusdm" else BybitVenue

@@ -1,16 +1,13 @@
 """The real adapters and streams of one simulated process, over the simulated network.
 
-1. Nothing of an adapter is replaced but ccxt's session. A ccxt object takes 0.1 s to make: each process gets a copy of one that
-   was made once, with options and a session of its own.
+1. Nothing of an adapter is replaced but ccxt's session.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
-import functools
 import random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from trueup.bootstrap.wiring import VenueOpener
 from trueup.hunt.network import Network, SimSession
@@ -18,7 +15,6 @@ from trueup.sim.loop import Host
 from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit.adapter import BybitVenue
 from trueup.venues.client import Client, make_client
-from trueup.venues.faults import Scrubber
 from trueup.venues.limits import RequestBudget
 from trueup.venues.markets import Markets
 from trueup.venues.stream import open_price_feed, open_stream
@@ -26,6 +22,7 @@ from trueup.venues.stream import open_price_feed, open_stream
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, Settings
     from trueup.ports import Clock, Feed, PriceSource, Venue
+    from trueup.venues.connections import Connections
     from trueup.venues.stream.adapter import Adapter
     from trueup.venues.stream.socket import Socket
 
@@ -35,21 +32,17 @@ REST_URL = "http://127.0.0.1:1"
 WS_URL = "ws://127.0.0.1:1"
 
 
-class _NoClock:
-    def now_ms(self) -> int:
-        return 0
+class _Simulated:
+    """As `trueup.venues.connections.Connections`."""
 
-    def monotonic_s(self) -> float:
-        return 0.0
+    def __init__(self, session: SimSession) -> None:
+        self.session = session
 
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError("a template never sleeps")
+    def join(self) -> None:
+        """Nothing is opened."""
 
-
-@functools.cache
-def _template(venue: str) -> Client:
-    none = ""
-    return make_client(venue, api_key=none, api_secret=none, rest_url=REST_URL, proxy=None, clock=_NoClock())
+    async def leave(self) -> None:
+        """Nothing is closed."""
 
 
 def client_of(
@@ -61,16 +54,19 @@ def client_of(
     budget: RequestBudget,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> Client:
-    """As `make_client` makes it, on a copied exchange."""
-    template = _template(venue)
-    exchange: Any = copy.copy(template._exchange)
-    exchange.options = copy.deepcopy(exchange.options)
-    exchange.apiKey, exchange.secret = key, secret
-    exchange.session, exchange.own_session = session, False
-    exchange.asyncio_loop = loop or asyncio.get_running_loop()
-    exchange.timeout_on_exit = 0
-    exchange.our_clock = clock
-    return Client(exchange, template._codes, budget, clock, Scrubber((key, secret)))
+    """As `make_client` makes it, over a simulated session."""
+    client = make_client(
+        venue,
+        api_key=key,
+        api_secret=secret,
+        rest_url=REST_URL,
+        proxy=None,
+        clock=clock,
+        budget=budget,
+        connections=cast("Connections", _Simulated(session)),
+    )
+    client._exchange.asyncio_loop = loop or asyncio.get_running_loop()
+    return client
 
 
 class HuntOpener(VenueOpener):

@@ -12,6 +12,7 @@ from trueup.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from trueup.ports import Clock, Venue
+    from trueup.venues.connections import Connections
     from trueup.venues.limits import RequestBudget
     from trueup.venues.markets import Markets
 
@@ -34,6 +35,7 @@ def open_venue(
     clock: Clock,
     markets: Markets | None = None,
     budget: RequestBudget | None = None,
+    connections: Connections | None = None,
     timeout_s: float | None = None,
 ) -> Venue:
     """The adapter of one account. No request is sent before its first method is called; close it with `aclose`.
@@ -48,6 +50,7 @@ def open_venue(
         symbols: What the caller looks at; the adapter reads all (one call covers them) and leaves choosing to it.
         markets: Shared by accounts of the same venue and `rest_url`: the market list is then read once.
         budget: Shared by accounts behind the same way out: what one uses or is told, all heed.
+        connections: Shared by accounts behind the same way out to the same `rest_url`; None: its own.
         timeout_s: For one request; None: `trueup.venues.client.TIMEOUT_S`.
 
     Raises:
@@ -69,6 +72,7 @@ def open_venue(
         proxy=proxy,
         clock=clock,
         budget=budget,
+        connections=connections,
         timeout_s=TIMEOUT_S if timeout_s is None else timeout_s,
     )
     shared = markets if markets is not None else OwnMarkets(venue, clock)

@@ -13,17 +13,16 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import certifi
 import msgspec
 
 from trueup.model.errors import AuthenticationRefused, ClockSkewed, OutcomeUnknown, RateLimited, TrueupError, Unobserved
 from trueup.venues.ccxt_parts import binanceusdm, bybit, errors
+from trueup.venues.connections import Connections, tls
 from trueup.venues.faults import BINANCE_CODES, BYBIT_CODES, Codes, Scrubber, VenueAnswered, meaning
 from trueup.venues.limits import AccountLimits, RequestBudget, stated_wait_s
 
@@ -182,8 +181,19 @@ class Client:
         skew_refused: The venue refused a timestamp of ours since the skew was last set.
     """
 
-    def __init__(self, exchange: Any, codes: Codes, budget: RequestBudget, clock: Clock, scrub: Scrubber) -> None:
+    def __init__(
+        self,
+        exchange: Any,
+        codes: Codes,
+        budget: RequestBudget,
+        clock: Clock,
+        scrub: Scrubber,
+        connections: Connections,
+    ) -> None:
         self._exchange = exchange
+        self._connections = connections
+        self._is_open = True
+        connections.join()
         self._codes = codes
         self.budget = budget
         self.limits = AccountLimits(budget, clock)
@@ -232,9 +242,13 @@ class Client:
 
     async def aclose(self) -> None:
         await self._exchange.close()
+        if self._is_open:
+            self._is_open = False
+            await self._connections.leave()
 
     async def _call(self, endpoint: str, params: Mapping[str, str | int], *, source: str, action: bool) -> _Envelope:
         call = getattr(self._exchange, endpoint)
+        self._exchange.session = self._connections.session
         fault: TrueupError
         async with self.limits.sending(endpoint, params, source) as sending:
             try:
@@ -278,38 +292,6 @@ def _no_answer(broken: Exception, source: str, action: bool, timeout_s: float) -
     return Unobserved(source, problem)
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One TLS context for all clients: each holds the whole CA bundle."""
-    return ssl.create_default_context(cafile=certifi.where())
-
-
-@functools.cache
-def _model(venue: str) -> Any:
-    """What the clients of a venue have in common: ccxt takes milliseconds to set one up, and nothing in it is an account's."""
-    kind: Any = {"binanceusdm": _RawBinance, "bybit": _RawBybit}[venue]
-    exchange = kind(
-        {
-            "enableRateLimit": False,  # each instance would pace alone, by its own clock and ccxt's weights
-            "enableLastHttpResponse": False,
-            "enableLastJsonResponse": False,
-            "enableLastResponseHeaders": False,
-            "logger": _Silent("trueup.venues.ccxt"),
-        }
-    )
-    exchange.has = {**exchange.has, "fetchCurrencies": False}
-    return exchange
-
-
-def _own_copy(model: Any) -> Any:
-    """Another exchange object: what it may change of its own is its own, what it only reads is shared."""
-    exchange = copy.copy(model)
-    for name, value in vars(model).items():
-        if type(value) in (dict, list, set):
-            setattr(exchange, name, value.copy())
-    return exchange
-
-
 _FUTURES_APIS = {
     "binanceusdm": ("fapiPublic", "fapiPublicV2", "fapiPublicV3", "fapiPrivate", "fapiPrivateV2", "fapiPrivateV3"),
     "bybit": ("public", "private"),
@@ -325,6 +307,7 @@ def make_client(
     proxy: str | None,
     clock: Clock,
     budget: RequestBudget | None = None,
+    connections: Connections | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Client:
     """A client of ``binanceusdm`` or ``bybit``.
@@ -333,19 +316,43 @@ def make_client(
         rest_url: Replaces scheme and host of every REST URL; None: the venue's own.
         proxy: ``http://…`` or ``socks5://…`` (needs the package aiohttp-socks); None: direct.
         budget: Shared with other clients behind the same way out; None: its own.
+        connections: Shared with other clients behind the same way out (not SOCKS: ccxt opens those); None: its own.
         timeout_s: For one request, from its sending to the end of its answer.
     """
-    codes = {"binanceusdm": BINANCE_CODES, "bybit": BYBIT_CODES}[venue]
-    exchange = _own_copy(_model(venue))
-    exchange.apiKey, exchange.secret, exchange.timeout = api_key, api_secret, int(timeout_s * 1000)
+    exchange = copy.copy(_model(venue))
+    exchange.options = dict(exchange.options)
+    exchange.apiKey, exchange.secret = api_key, api_secret
+    exchange.timeout = int(timeout_s * 1000)
     exchange.our_clock = clock
-    exchange.ssl_context = _tls()
     exchange.urls = {**exchange.urls, "api": _urls(exchange, venue, rest_url)}
-    if rest_url is not None and not rest_url.startswith("https:"):
-        exchange.timeout_on_exit = 0  # the wait is for TLS connections to end
     if proxy is not None:
         setattr(exchange, "socksProxy" if proxy.startswith("socks") else "aiohttp_proxy", proxy)
-    return Client(exchange, codes, budget or RequestBudget(venue, clock), clock, Scrubber((api_key, api_secret)))
+    scrub = Scrubber((api_key, api_secret))
+    connections = Connections(rest_url) if connections is None else connections
+    return Client(exchange, _CODES[venue], budget or RequestBudget(venue, clock), clock, scrub, connections)
+
+
+_CODES: Mapping[str, Codes] = {"binanceusdm": BINANCE_CODES, "bybit": BYBIT_CODES}
+
+
+@functools.cache
+def _model(venue: str) -> Any:
+    """What all clients of a venue share: making a ccxt object takes 0.1 s and 3 MB, copying one takes neither."""
+    kind: Any = {"binanceusdm": _RawBinance, "bybit": _RawBybit}[venue]
+    exchange = kind(
+        {
+            "enableRateLimit": False,  # each instance would pace alone, by its own clock and ccxt's weights
+            "enableLastHttpResponse": False,
+            "enableLastJsonResponse": False,
+            "enableLastResponseHeaders": False,
+            "logger": _Silent("trueup.venues.ccxt"),
+        }
+    )
+    exchange.has = {**exchange.has, "fetchCurrencies": False}
+    exchange.ssl_context = tls()
+    exchange.own_session = False
+    exchange.timeout_on_exit = 0  # the wait is for TLS connections to end, which `Connections` does
+    return exchange
 
 
 def _urls(exchange: Any, venue: str, rest_url: str | None) -> dict[str, str]:

@@ -7,18 +7,16 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-import ssl
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Final, Literal, Protocol, TypeAlias
 
 import aiohttp
-import certifi
 from aiohttp import WSMsgType
 
 from trueup.model.errors import ConfigurationError, Transient
+from trueup.venues.connections import tls
 
 __all__ = ["PONG", "Connect", "Frame", "Socket", "SocketClosed", "aiohttp_connect"]
 
@@ -163,15 +161,9 @@ def aiohttp_connect(proxy: str | None = None) -> Connect:
     return connect
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One for all streams: each holds the whole CA bundle."""
-    return ssl.create_default_context(cafile=certifi.where())
-
-
 def _connector_of(proxy: str | None) -> Callable[[], aiohttp.BaseConnector]:
     if proxy is None or not proxy.startswith("socks"):
-        return lambda: aiohttp.TCPConnector(ssl=_tls())
+        return lambda: aiohttp.TCPConnector(ssl=tls())
     try:
         from_url = importlib.import_module("aiohttp_socks").ProxyConnector.from_url
     except ImportError:
@@ -181,7 +173,7 @@ def _connector_of(proxy: str | None) -> Callable[[], aiohttp.BaseConnector]:
         ) from None
 
     def make() -> aiohttp.BaseConnector:
-        connector: aiohttp.BaseConnector = from_url(proxy, ssl=_tls())
+        connector: aiohttp.BaseConnector = from_url(proxy, ssl=tls())
         return connector
 
     return make
