@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from trueup.store.rows import encoders
 from trueup.store.tables import Dialect
 
-__all__ = ["Batch", "Incoming", "InsertBatch", "Statement", "next_ids", "upsert_batch", "waves"]
+__all__ = ["Batch", "Incoming", "InsertBatch", "Statement", "next_ids", "raw", "upsert_batch", "waves"]
 
 
 @functools.cache
@@ -31,6 +31,16 @@ def _compiler(dialect: Dialect) -> sa.Dialect:
     from sqlalchemy.dialects.postgresql import asyncpg
 
     return asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+def raw(table: sa.Table, names: Sequence[str]) -> sa.Select[Any]:
+    """The columns as the driver gives them, without SQLAlchemy's conversions; documents as text."""
+    columns: list[Any] = []
+    for name in names:
+        column = table.c[name]
+        is_document = column.info["kind"] == "document"
+        columns.append(sa.cast(column, sa.Text) if is_document else sa.type_coerce(column, sa.types.NullType()))
+    return sa.select(*(column.label(name) for column, name in zip(columns, names, strict=True)))
 
 
 class Statement:

@@ -84,10 +84,12 @@ def locate(url: str) -> Location:
     )
 
 
-def _sqlite_engine(path: str, *, foreign_keys: bool) -> AsyncEngine:
+def _sqlite_engine(path: str, *, foreign_keys: bool, reads: bool = False) -> AsyncEngine:
+    """`reads`: for single statements, after which there is no transaction to roll back (each step is a change of thread)."""
     url = sa.URL.create("sqlite+aiosqlite", database=path)
     connect_args = {"timeout": _BUSY_S, "isolation_level": None}
-    engine = create_async_engine(url, connect_args=connect_args, pool_size=2, max_overflow=2)
+    ends: dict[str, Any] = {"pool_reset_on_return": None, "skip_autocommit_rollback": True} if reads else {}
+    engine = create_async_engine(url, connect_args=connect_args, pool_size=2, max_overflow=2, **ends)
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -144,7 +146,9 @@ class Database:
         """The engine, and its way of single statements without a transaction around them."""
         if self._engine is None or self._reader is None:
             if self.dialect == "sqlite":
-                self._engine = self._reader = _sqlite_engine(self.location.target, foreign_keys=self._foreign_keys)
+                target = self.location.target
+                self._engine = _sqlite_engine(target, foreign_keys=self._foreign_keys)
+                self._reader = _sqlite_engine(target, foreign_keys=self._foreign_keys, reads=True)
             else:
                 self._engine = _postgresql_engine(self.location.target)
                 self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -167,9 +171,10 @@ class Database:
             raise ConfigurationError(f"[store] url: {path} is a folder; name a file in it")
 
     async def dispose(self) -> None:
-        engine, self._engine, self._reader = self._engine, None, None
-        if engine is not None:
-            await engine.dispose()
+        engines, self._engine, self._reader = (self._engine, self._reader), None, None
+        for engine in engines:
+            if engine is not None:
+                await engine.dispose()
 
     @asynccontextmanager
     async def read(self, doing: str, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:

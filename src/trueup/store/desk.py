@@ -7,7 +7,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trueup.model.effects import EffectKind, EffectState
 from trueup.model.errors import InvariantBroken
 from trueup.model.observations import Identity
 from trueup.model.times import DAY_MS
@@ -118,12 +117,8 @@ async def ask(database: Database, account: str, kind: str, payload: str, at_ms: 
 
 async def waiting(database: Database, now_ms: int) -> Waiting:
     """See `trueup.ports.Store.waiting`."""
-    requests, effects = database.tables.requests, database.tables.effects
-    asked = sa.select(sa.literal_column("0"), requests.c.account).where(requests.c.state != "done")
-    unfinished = sa.and_(effects.c.state != EffectState.DONE.value, effects.c.kind == EffectKind.NOTIFY.value)
-    due = sa.select(sa.literal_column("1"), effects.c.account).where(unfinished, effects.c.next_attempt_at_ms <= now_ms)
     async with database.read("reading which accounts somebody waits for") as connection:
-        rows = (await connection.execute(asked.union(due))).fetchall()
+        rows: Any = (await statements_for(database.dialect).waiting.run(connection, now=now_ms)).fetchall()
     return Waiting(
         requests=frozenset(row[1] for row in rows if row[0] == 0),
         notices=frozenset(row[1] for row in rows if row[0] == 1),

@@ -22,12 +22,11 @@ from trueup.model.positions import Position, PositionKey
 from trueup.model.trailing import TrailingPhase, TrailingRecord, TrailingState
 from trueup.model.values import from_json
 from trueup.ports import StoredObservation
+from trueup.store.batch import Statement, raw
 from trueup.store.database import Database
 from trueup.store.limits import STATUSES
 from trueup.store.rows import (
-    ORDER_COLUMNS,
     POSITION_COLUMNS,
-    TRADE_COLUMNS,
     encoders,
     read_document,
     read_instant,
@@ -36,6 +35,7 @@ from trueup.store.rows import (
     read_trade,
     unreadable,
 )
+from trueup.store.statements import statements_for
 
 __all__ = [
     "active",
@@ -61,26 +61,22 @@ async def _fetch(database: Database, doing: str, query: sa.Select[Any]) -> Seque
 
 
 async def _rows(database: Database, doing: str, table: sa.Table, names: Sequence[str], *where: Any) -> Sequence[Any]:
-    return await _fetch(database, doing, _raw(table, names).where(*where).order_by(table.c.id))
+    return await _fetch(database, doing, raw(table, names).where(*where).order_by(table.c.id))
 
 
-def _raw(table: sa.Table, names: Sequence[str]) -> sa.Select[Any]:
-    """The columns as the driver gives them, without SQLAlchemy's conversions; documents as text."""
-    columns: list[Any] = []
-    for name in names:
-        column = table.c[name]
-        is_document = column.info["kind"] == "document"
-        columns.append(sa.cast(column, sa.Text) if is_document else sa.type_coerce(column, sa.types.NullType()))
-    return sa.select(*(column.label(name) for column, name in zip(columns, names, strict=True)))
+async def _known(database: Database, doing: str, statement: Statement, **given: Any) -> Sequence[Any]:
+    """The rows of one that was compiled before."""
+    async with database.read(doing) as connection:
+        rows: Sequence[Any] = (await statement.run(connection, **given)).fetchall()
+        return rows
 
 
 async def active(database: Database, account: str) -> ActiveBook:
     """See `trueup.ports.Store.active`."""
-    table = database.tables.positions
-    where = (table.c.account == account, table.c.status == "active")
+    statement = statements_for(database.dialect).active
     found: list[Position] = []
     problems: list[UnreadableRow] = []
-    for row in await _rows(database, f"reading the book of account {account!r}", table, POSITION_COLUMNS, *where):
+    for row in await _known(database, f"reading the book of account {account!r}", statement, account=account):
         try:
             found.append(read_position(row))
         except Unreadable as problem:
@@ -107,36 +103,27 @@ async def positions(database: Database, status: str, account: str | None) -> lis
 
 async def position(database: Database, position_id: int) -> Position | None:
     """See `trueup.ports.Store.position`; an unreadable row raises `Unreadable`."""
-    table = database.tables.positions
-    doing = f"reading position {position_id}"
-    rows = await _rows(database, doing, table, POSITION_COLUMNS, table.c.id == position_id)
+    statement = statements_for(database.dialect).position
+    rows = await _known(database, f"reading position {position_id}", statement, position=position_id)
     return read_position(rows[0]) if rows else None
 
 
 async def orders_of(database: Database, position_id: int) -> list[RecordedOrder]:
-    table = database.tables.orders
+    statement = statements_for(database.dialect).orders_of
     doing = f"reading the orders of position {position_id}"
-    return [
-        read_order(r) for r in await _rows(database, doing, table, ORDER_COLUMNS, table.c.position_id == position_id)
-    ]
+    return [read_order(row) for row in await _known(database, doing, statement, position=position_id)]
 
 
 async def recorded_orders(database: Database, account: str) -> list[RecordedOrder]:
     """See `trueup.ports.Store.recorded_orders`: an order counts as open until it is recorded as something else."""
-    table = database.tables.orders
-    where = (table.c.account == account, table.c.status == "open", table.c.position_id.is_not(None))
+    statement = statements_for(database.dialect).recorded_orders
     doing = f"reading the recorded orders of account {account!r}"
-    return [read_order(row) for row in await _rows(database, doing, table, ORDER_COLUMNS, *where)]
+    return [read_order(row) for row in await _known(database, doing, statement, account=account)]
 
 
 async def trades_of(database: Database, position_id: int) -> list[RecordedTrade]:
-    table = database.tables.trades
-    query = _raw(table, TRADE_COLUMNS).where(table.c.position_id == position_id)
-    rows = await _fetch(
-        database,
-        f"reading the trades of position {position_id}",
-        query.order_by(table.c.executed_at, sa.func.coalesce(table.c.sequence, 0), table.c.id),
-    )
+    statement = statements_for(database.dialect).trades_of
+    rows = await _known(database, f"reading the trades of position {position_id}", statement, position=position_id)
     return [read_trade(row) for row in rows]
 
 
@@ -159,7 +146,7 @@ async def events(
         where.append(table.c.position_id == position_id)
     if kind is not None:
         where.append(table.c.type == kind)
-    query = _raw(table, names).where(*where).order_by(table.c.id.desc() if limit is not None else table.c.id)
+    query = raw(table, names).where(*where).order_by(table.c.id.desc() if limit is not None else table.c.id)
     rows = await _fetch(database, "reading the events", query if limit is None else query.limit(limit))
     found = [
         Event(
@@ -293,7 +280,7 @@ async def holds(database: Database, account: str | None, states: Sequence[HoldSt
 async def marks(database: Database, account: str) -> list[Mark]:
     table = database.tables.marks
     names = ("symbol", "side", "kind", "first_at_ms", "last_as_of_ms", "count", "detail")
-    ordered = _raw(table, names).where(table.c.account == account)
+    ordered = raw(table, names).where(table.c.account == account)
     rows = await _fetch(
         database,
         f"reading the marks of account {account!r}",
@@ -314,13 +301,8 @@ async def marks(database: Database, account: str) -> list[Mark]:
 
 async def trailing(database: Database, account: str) -> list[TrailingRecord]:
     """See `trueup.ports.Store.trailing`."""
-    table, book = database.tables.trailing, database.tables.positions
-    names = ("position_id", "phase", "peak_price", "trigger_price", "moved_at_ms", "saved_at_ms")
-    followed = sa.select(book.c.id).where(book.c.account == account, book.c.status == "active")
-    query = _raw(table, names).where(table.c.account == account, table.c.position_id.in_(followed))
-    rows = await _fetch(
-        database, f"reading the trailing stops of account {account!r}", query.order_by(table.c.position_id)
-    )
+    statement = statements_for(database.dialect).trailing_of
+    rows = await _known(database, f"reading the trailing stops of account {account!r}", statement, account=account)
     return [
         TrailingRecord(
             position_id=row[0],

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from trueup.model.effects import EffectKind
 from trueup.model.positions import Evidence
-from trueup.store.batch import Batch, Incoming, InsertBatch, Statement, upsert_batch
-from trueup.store.rows import TRADE_COLUMNS
+from trueup.store.batch import Batch, Incoming, InsertBatch, Statement, raw, upsert_batch
+from trueup.store.rows import ORDER_COLUMNS, POSITION_COLUMNS, TRADE_COLUMNS
 from trueup.store.tables import Dialect, tables_for
 
 __all__ = ["OPEN_COLUMNS", "ORDER_WRITE_COLUMNS", "Statements", "statements_for"]
@@ -161,6 +162,58 @@ class Statements:
         return Statement(self.dialect, query.with_for_update(read=True) if self.dialect == "postgresql" else query)
 
     @functools.cached_property
+    def active(self) -> Statement:
+        """The rows of `account` that are active, in `POSITION_COLUMNS`."""
+        return self._read(self.tables.positions, POSITION_COLUMNS, "account", status="active")
+
+    @functools.cached_property
+    def position(self) -> Statement:
+        """The row `position`, in `POSITION_COLUMNS`."""
+        table = self.tables.positions
+        return Statement(self.dialect, raw(table, POSITION_COLUMNS).where(table.c.id == sa.bindparam("position")))
+
+    @functools.cached_property
+    def orders_of(self) -> Statement:
+        """Of the row `position`, in `ORDER_COLUMNS`."""
+        table = self.tables.orders
+        query = raw(table, ORDER_COLUMNS).where(table.c.position_id == sa.bindparam("position"))
+        return Statement(self.dialect, query.order_by(table.c.id))
+
+    @functools.cached_property
+    def trades_of(self) -> Statement:
+        """Of the row `position`, in `TRADE_COLUMNS`, as they happened."""
+        table = self.tables.trades
+        query = raw(table, TRADE_COLUMNS).where(table.c.position_id == sa.bindparam("position"))
+        return Statement(
+            self.dialect,
+            query.order_by(table.c.executed_at, sa.func.coalesce(table.c.sequence, sa.literal_column("0")), table.c.id),
+        )
+
+    @functools.cached_property
+    def recorded_orders(self) -> Statement:
+        """Those of `account` that are recorded as open, in `ORDER_COLUMNS`."""
+        table = self.tables.orders
+        return self._read(table, ORDER_COLUMNS, "account", table.c.position_id.is_not(None), status="open")
+
+    @functools.cached_property
+    def trailing_of(self) -> Statement:
+        """Of the active rows of `account`: position, phase, peak, trigger, moved at, saved at."""
+        table, book = self.tables.trailing, self.tables.positions
+        names = ("position_id", "phase", "peak_price", "trigger_price", "moved_at_ms", "saved_at_ms")
+        account: sa.BindParameter[str] = sa.bindparam("account")
+        is_active = book.c.status == sa.literal_column("'active'")
+        followed = sa.select(book.c.id).where(book.c.account == account, is_active)
+        query = raw(table, names).where(table.c.account == account, table.c.position_id.in_(followed))
+        return Statement(self.dialect, query.order_by(table.c.position_id))
+
+    def _read(
+        self, table: sa.Table, names: tuple[str, ...], by: str, *where: sa.ColumnElement[bool], status: str
+    ) -> Statement:
+        stands = table.c.status == sa.literal_column(f"'{status}'")
+        query = raw(table, names).where(table.c[by] == sa.bindparam(by), stands, *where)
+        return Statement(self.dialect, query.order_by(table.c.id))
+
+    @functools.cached_property
     def standing(self) -> Statement:
         """How much stands of `account`: paused, the pin's two parts, marks, holds, orders, effects, trailing records."""
         t = self.tables
@@ -196,6 +249,20 @@ class Statements:
                 count(t.trailing, sa.exists().where(of_row)),
             ),
         )
+
+    @functools.cached_property
+    def waiting(self) -> Statement:
+        """Accounts with a request (0) or a notice that is due at `now` (1)."""
+        requests, effects = self.tables.requests, self.tables.effects
+        now: sa.BindParameter[int] = sa.bindparam("now", type_=sa.BigInteger())
+        undone = requests.c.state != sa.literal_column("'done'")
+        asked = sa.select(sa.literal_column("0"), requests.c.account).where(undone)
+        notice = effects.c.kind == sa.literal_column(f"'{EffectKind.NOTIFY.value}'")
+        unfinished = effects.c.state != sa.literal_column("'done'")
+        due = sa.select(sa.literal_column("1"), effects.c.account).where(
+            unfinished, notice, effects.c.next_attempt_at_ms <= now
+        )
+        return Statement(self.dialect, asked.union(due))
 
     @functools.cached_property
     def account_state(self) -> Batch:
