@@ -44,6 +44,7 @@ __all__ = [
     "Notifier",
     "Owner",
     "PriceSource",
+    "Record",
     "Request",
     "Silence",
     "Standing",
@@ -352,6 +353,15 @@ class Waiting(Value, frozen=True, kw_only=True):
     notices: frozenset[str] = frozenset()
 
 
+class Record(Value, frozen=True, kw_only=True):
+    """All that the book has of one row. `paused`: its account is."""
+
+    row: Position
+    orders: tuple[RecordedOrder, ...] = ()
+    trades: tuple[RecordedTrade, ...] = ()
+    paused: bool = False
+
+
 class StoredObservation(Value, frozen=True, kw_only=True):
     observation_id: int
     account: str
@@ -425,6 +435,10 @@ class Store(Protocol):
         ...
 
     async def trades_of(self, position_id: int) -> list[RecordedTrade]: ...
+
+    async def record_of(self, position_id: int) -> Record | None:
+        """What `position`, `orders_of`, `trades_of` and `is_paused` tell, in one go; not of one moment."""
+        ...
 
     async def events(
         self,

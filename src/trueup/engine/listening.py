@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -22,13 +20,13 @@ from trueup.core.heard import flipped_case, heard_case, is_provable
 from trueup.core.settle import settle
 from trueup.core.situation import Situation
 from trueup.model.errors import Conflict
-from trueup.model.positions import AccountMode, Position, PositionStatus
+from trueup.model.positions import AccountMode, PositionStatus
 
 if TYPE_CHECKING:
     from trueup.engine.account import AccountReconciler
     from trueup.engine.hearing import Hearing
-    from trueup.model.changes import RecordedOrder, RecordedTrade
-    from trueup.ports import Clock, Meter, Owner, Store
+    from trueup.model.changes import RecordedOrder
+    from trueup.ports import Clock, Meter, Owner, Record, Store
 
 __all__ = ["Listener", "Outcome"]
 
@@ -71,15 +69,10 @@ class Listener:
         recorded: list[RecordedOrder] = []
         whole = True
         for position_id in known:
-            row, orders, trades, paused = await asyncio.gather(
-                self._store.position(position_id),
-                self._store.orders_of(position_id),
-                self._store.trades_of(position_id),
-                self._store.is_paused(self._reconciler.plan.name),
-            )
-            if row is None or row.status is not PositionStatus.ACTIVE or paused:
+            record = await self._store.record_of(position_id)
+            if record is None or record.row.status is not PositionStatus.ACTIVE or record.paused:
                 return Outcome.LEFT
-            case = await self._case(hearing, row, orders, trades)
+            case = await self._case(hearing, record)
             verdict = decide_key(case) if case is not None else None
             if case is None or verdict is None or not is_provable(verdict):
                 whole = False
@@ -87,7 +80,7 @@ class Listener:
             if isinstance(verdict, Adjust) and not settled:
                 return Outcome.WAITS
             decided.append((case, verdict))
-            recorded.extend(orders)
+            recorded.extend(record.orders)
             flipped = flipped_case(case) if isinstance(verdict, Close) else None
             if flipped is not None:
                 other = decide_key(flipped)
@@ -111,24 +104,22 @@ class Listener:
             return None
         return [position_id for position_id, key in found.keys.items() if key.symbol == symbol]
 
-    async def _case(
-        self, hearing: Hearing, row: Position, orders: Iterable[RecordedOrder], trades: Iterable[RecordedTrade]
-    ) -> Case | None:
-        symbol = row.symbol
+    async def _case(self, hearing: Hearing, record: Record) -> Case | None:
+        symbol = record.row.symbol
         catalog = await self._reconciler.venue.catalog()
         return heard_case(
-            row,
+            record.row,
             catalog.get(symbol),
             self._reconciler.plan.policy,
             slots=hearing.slots(symbol),
             heard=hearing.fills(symbol),
-            recorded=[trade.fill for trade in trades],
+            recorded=[trade.fill for trade in record.trades],
             orders=hearing.orders(symbol),
             known_orders=tuple(
                 KnownOrder(
                     order_id=order.order_id, client_order_id=order.client_order_id, kind=order.kind, ours=order.ours
                 )
-                for order in orders
+                for order in record.orders
                 if order.closing
             ),
             now_ms=self._reconciler.venue_now_ms(),

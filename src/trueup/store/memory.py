@@ -22,7 +22,7 @@ from trueup.model.orders import OrderStatus
 from trueup.model.positions import Position, PositionStatus
 from trueup.model.times import DAY_MS, time_text
 from trueup.model.trailing import TrailingRecord
-from trueup.ports import Owner, Request, Standing, StoredObservation, Waiting
+from trueup.ports import Owner, Record, Request, Standing, StoredObservation, Waiting
 from trueup.store import changeset
 from trueup.store.limits import REQUEST_DAYS, STATUSES
 from trueup.store.memory_rows import MemoryCommit, MemoryRows, second_active
@@ -174,6 +174,17 @@ class MemoryStore:
             for order in self._rows.orders.values()
             if order.account == account and order.status is OrderStatus.OPEN and order.position_id is not None
         ]
+
+    async def record_of(self, position_id: int) -> Record | None:
+        row = await self.position(position_id)
+        if row is None:
+            return None
+        return Record(
+            row=row,
+            orders=tuple(await self.orders_of(position_id)),
+            trades=tuple(await self.trades_of(position_id)),
+            paused=await self.is_paused(row.account),
+        )
 
     async def trades_of(self, position_id: int) -> list[RecordedTrade]:
         found = [trade for trade in self._rows.trades.values() if trade.position_id == position_id]

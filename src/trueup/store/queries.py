@@ -21,7 +21,7 @@ from trueup.model.orders import Side
 from trueup.model.positions import Position, PositionKey
 from trueup.model.trailing import TrailingPhase, TrailingRecord, TrailingState
 from trueup.model.values import from_json
-from trueup.ports import StoredObservation
+from trueup.ports import Record, StoredObservation
 from trueup.store.batch import Statement, raw
 from trueup.store.database import Database
 from trueup.store.limits import STATUSES
@@ -48,6 +48,7 @@ __all__ = [
     "orders_of",
     "position",
     "positions",
+    "record_of",
     "recorded_orders",
     "trades_of",
     "trailing",
@@ -112,6 +113,25 @@ async def orders_of(database: Database, position_id: int) -> list[RecordedOrder]
     statement = statements_for(database.dialect).orders_of
     doing = f"reading the orders of position {position_id}"
     return [read_order(row) for row in await _known(database, doing, statement, position=position_id)]
+
+
+async def record_of(database: Database, position_id: int) -> Record | None:
+    """See `trueup.ports.Store.record_of`: over one connection, whose taking costs as much as a statement."""
+    known = statements_for(database.dialect)
+    async with database.read(f"reading what is recorded of position {position_id}") as connection:
+        row = (await known.position.run(connection, position=position_id)).fetchone()
+        if row is None:
+            return None
+        position = read_position(row)
+        orders = (await known.orders_of.run(connection, position=position_id)).fetchall()
+        trades = (await known.trades_of.run(connection, position=position_id)).fetchall()
+        paused = (await known.paused.run(connection, account=position.account)).scalar()
+    return Record(
+        row=position,
+        orders=tuple(map(read_order, orders)),
+        trades=tuple(map(read_trade, trades)),
+        paused=bool(paused),
+    )
 
 
 async def recorded_orders(database: Database, account: str) -> list[RecordedOrder]:

@@ -11,7 +11,7 @@ from trueup.model.holds import Hold, HoldState, Mark
 from trueup.model.observations import Identity
 from trueup.model.positions import Position
 from trueup.model.trailing import TrailingRecord
-from trueup.ports import Owner, Request, Standing, StoredObservation, Waiting
+from trueup.ports import Owner, Record, Request, Standing, StoredObservation, Waiting
 from trueup.store import commit, desk, migrate, owners, queries
 from trueup.store.database import Database, Location
 
@@ -62,6 +62,9 @@ class SqlStore:
 
     async def recorded_orders(self, account: str) -> list[RecordedOrder]:
         return await queries.recorded_orders(self._database, account)
+
+    async def record_of(self, position_id: int) -> Record | None:
+        return await queries.record_of(self._database, position_id)
 
     async def trades_of(self, position_id: int) -> list[RecordedTrade]:
         return await queries.trades_of(self._database, position_id)

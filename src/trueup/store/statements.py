@@ -190,6 +190,13 @@ class Statements:
         )
 
     @functools.cached_property
+    def paused(self) -> Statement:
+        """Whether `account` is; no row: it is not."""
+        states = self.tables.account_state
+        account: sa.BindParameter[str] = sa.bindparam("account")
+        return Statement(self.dialect, sa.select(states.c.paused).where(states.c.account == account))
+
+    @functools.cached_property
     def recorded_orders(self) -> Statement:
         """Those of `account` that are recorded as open, in `ORDER_COLUMNS`."""
         table = self.tables.orders

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import stat
 import subprocess
 import sys
@@ -91,6 +92,9 @@ def test_the_optional_lines_are_valid_too(key: str) -> None:
     assert getattr(parse_settings(text, Path("t.toml"), {}).account("main"), key) is not None
 
 
+_INTERRUPT, _AGAIN_S = b"\x03", 2.0
+
+
 def converse(folder: Path, answers: list[str]) -> tuple[int, str]:
     """Runs `trueup init` on a terminal of its own and types an answer at each prompt."""
     master, slave = pty.openpty()
@@ -103,8 +107,12 @@ def converse(folder: Path, answers: list[str]) -> tuple[int, str]:
     )
     os.close(slave)
     shown, waiting = b"", iter(answers)
-    answered = 0
+    answered, answer = 0, b""
     while True:
+        if not select.select([master], [], [], _AGAIN_S)[0] and answer == _INTERRUPT:
+            os.write(
+                master, answer
+            )  # typed between a prompt's showing and its reading, the signal finds nobody waiting
         try:
             piece = os.read(master, 65536)
         except OSError:
@@ -115,7 +123,8 @@ def converse(folder: Path, answers: list[str]) -> tuple[int, str]:
         asked = shown.rstrip(b" ")
         if asked.endswith(b"]:") and len(asked) > answered:  # a prompt may come in pieces: each is answered once
             answered = len(asked)
-            os.write(master, next(waiting).encode())
+            answer = next(waiting).encode()
+            os.write(master, answer)
     os.close(master)
     return process.wait(timeout=30), shown.decode()
 
