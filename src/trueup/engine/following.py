@@ -127,6 +127,7 @@ class Follower:
         if followed:
             self._catalog = await self._venue.catalog()
         await prices.read_if_due()
+        self._tell_health(len(followed), prices)
         await self._watch(owner, prices)
         for symbol, price in prices.prices.items():
             self.heard(symbol, price.value)  # a move that waited is made
