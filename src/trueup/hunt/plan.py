@@ -212,6 +212,9 @@ def _net(own: random.Random, at: float, lasting: float) -> Happening:
 def _http(own: random.Random, at: float, lasting: float) -> Happening:
     kind = own.choice(_KINDS_OF_HTTP)
     data = {**_scope(own), "probability": own.choice(("0.2", "1"))}
+    if kind not in ("banned", "rate_limit") and own.random() < 0.5:  # one endpoint is down, the others are not
+        venue = own.choice(("binance", "bybit"))
+        data |= {"venue": venue, "path": own.choice((_POSITIONS[venue], *_ORDERS[venue], *_HISTORIES[venue]))}
     if kind == "banned" and at > _BANS_UNTIL_S:
         kind = "rate_limit"  # a ban lasts ten minutes: what it delays is to be over in the end
     if kind in ("rate_limit", "banned"):
@@ -238,6 +241,9 @@ _HISTORIES = {
     "binance": ("/fapi/v1/userTrades", "/fapi/v1/allOrders", "/fapi/v1/openOrders"),
     "bybit": ("/v5/execution/list", "/v5/order/history", "/v5/order/realtime", "/v5/position/closed-pnl"),
 }
+
+
+_ORDERS = {"binance": ("/fapi/v1/openOrders", "/fapi/v1/openAlgoOrders"), "bybit": ("/v5/order/realtime",)}
 
 
 def _streams(own: random.Random, at: float, lasting: float) -> Happening:

@@ -1,0 +1,252 @@
+"""`python -m tests.support.mutants`: small wrong changes to the pure core; which do its unit tests not notice?
+
+1. Which changes are tried is drawn by a seed from all that could be; each runs in a process of its own, with a time limit.
+2. A change that no test notices survives. `docs/mutants.md` lists the survivors with what `mutants.toml` says about them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib.abc
+import importlib.util
+import json
+import os
+import random
+import signal
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "src" / "trueup" / "core"
+EXPLAINED = Path(__file__).with_name("mutants.toml")
+TESTS = ("tests/unit/core",)
+LIMIT_S = 120
+UNCHANGED = -1
+
+_COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+_COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+}
+_CALLED = {"min": "max", "max": "min", "any": "all", "all": "any"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`module` and `line` (from 1) say where, `was` and `becomes` what; `number` counts the places of a module."""
+
+    module: str
+    number: int
+    line: int
+    was: str
+    becomes: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.module}: {self.was} → {self.becomes}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    mutant: Mutant
+    survived: bool
+    seconds: float
+
+
+def _changed(node: ast.AST) -> ast.AST | None:
+    """The same with one thing wrong; None: nothing of it is changed."""
+    wrong = copy.deepcopy(node)
+    if isinstance(wrong, ast.Compare) and len(wrong.ops) == 1 and type(wrong.ops[0]) in _COMPARED:
+        wrong.ops = [_COMPARED[type(wrong.ops[0])]()]
+    elif isinstance(wrong, ast.BoolOp):
+        wrong.op = ast.Or() if isinstance(wrong.op, ast.And) else ast.And()
+    elif isinstance(wrong, ast.UnaryOp) and isinstance(wrong.op, ast.Not):
+        return wrong.operand
+    elif isinstance(wrong, ast.BinOp) and type(wrong.op) in _COMPUTED:
+        wrong.op = _COMPUTED[type(wrong.op)]()
+    elif isinstance(wrong, ast.Constant) and isinstance(wrong.value, bool):
+        wrong.value = not wrong.value
+    elif isinstance(wrong, ast.Constant) and isinstance(wrong.value, int):
+        wrong.value += 1
+    elif isinstance(wrong, ast.Call) and isinstance(wrong.func, ast.Name) and wrong.func.id in _CALLED:
+        wrong.func.id = _CALLED[wrong.func.id]
+    elif isinstance(wrong, ast.IfExp):
+        wrong.body, wrong.orelse = wrong.orelse, wrong.body
+    else:
+        return None
+    return wrong
+
+
+def _places(tree: ast.Module) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, ast.AST]]:
+    """Every (parent, field, place in it, node, what it becomes); annotations and types are left alone."""
+    for parent in ast.walk(tree):
+        for field, value in ast.iter_fields(parent):
+            if field in ("annotation", "returns", "decorator_list") or _is_type(parent):
+                continue
+            for place, node in enumerate(value) if isinstance(value, list) else ((None, value),):
+                if isinstance(node, ast.AST):
+                    wrong = _changed(node)
+                    if wrong is not None:
+                        yield parent, field, place, node, wrong
+
+
+def _is_type(node: ast.AST) -> bool:
+    """Whether it writes down a type: `A | B` at a module's level, or what is subscribed."""
+    return isinstance(
+        node, ast.Subscript | ast.ImportFrom | ast.TypeAlias if sys.version_info >= (3, 12) else ast.Subscript
+    )
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """Every change that could be made to a module."""
+    tree = ast.parse(path.read_text())
+    for number, (_, _, _, node, wrong) in enumerate(_places(tree)):
+        yield Mutant(path.stem, number, getattr(node, "lineno", 0), ast.unparse(node), ast.unparse(wrong))
+
+
+def mutated(path: Path, number: int) -> str:
+    """The module's source with that change; with none where the number is -1."""
+    tree = ast.parse(path.read_text())
+    for count, (parent, field, place, _, wrong) in enumerate(_places(tree)):
+        if count == number:
+            if place is None:
+                setattr(parent, field, wrong)
+            else:
+                getattr(parent, field)[place] = wrong
+            return ast.unparse(ast.fix_missing_locations(tree))
+    if number != UNCHANGED:
+        raise ValueError(f"{path.stem} has no change number {number}")
+    return ast.unparse(tree)
+
+
+class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives a module another source than its file's."""
+
+    def __init__(self, name: str, source: str) -> None:
+        self._name, self._source = name, source
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self._name else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._source, f"<mutant of {self._name}>", "exec"), module.__dict__)
+
+
+def try_out(mutant: Mutant, tests: Sequence[str] = TESTS) -> Outcome:
+    """Runs the tests on it in a forked process. An endless one is noticed when its time is over."""
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _in_child(mutant, tests)
+    _, status = os.waitpid(child, 0)
+    survived = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+    return Outcome(mutant, survived, round(time.monotonic() - began, 1))
+
+
+def _in_child(mutant: Mutant, tests: Sequence[str]) -> None:
+    signal.alarm(LIMIT_S)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    code = 3
+    try:
+        sys.meta_path.insert(
+            0, _Instead(f"trueup.core.{mutant.module}", mutated(CORE / f"{mutant.module}.py", mutant.number))
+        )
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+    finally:
+        os._exit(code)
+
+
+def sample(count: int, seed: int) -> list[Mutant]:
+    """So many of all changes, drawn by the seed."""
+    every = [mutant for path in sorted(CORE.glob("*.py")) for mutant in mutants_of(path)]
+    return sorted(
+        random.Random(seed).sample(every, min(count, len(every))), key=lambda each: (each.module, each.number)
+    )
+
+
+def page(outcomes: Sequence[Outcome], seed: int) -> str:
+    """docs/mutants.md."""
+    explained = tomllib.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
+    total = sum(1 for path in CORE.glob("*.py") for _ in mutants_of(path))
+    left = [outcome.mutant for outcome in outcomes if outcome.survived]
+    lines = [
+        "# Mutants of the core",
+        "",
+        "`python -m tests.support.mutants --write-docs` makes small wrong changes to `trueup.core`, one at a time, and runs",
+        f"the core's unit tests on each. Drawn by seed {seed}: {len(outcomes)} of {total} possible changes; "
+        f"{len(outcomes) - len(left)} were noticed, {len(left)} were not.",
+        "",
+    ]
+    if left:
+        lines += ["| module | change that no unit test notices | why |", "|---|---|---|"]
+        lines += [
+            f"| `{each.module}` | `{_cell(each.was)}` → `{_cell(each.becomes)}` | {explained.get(each.name, '')} |"
+            for each in left
+        ]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0: every survivor is explained; 1: some is not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.mutants", description=__doc__)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.json", help="kept and added to")
+    parser.add_argument("--write-docs", action="store_true")
+    options = parser.parse_args(arguments)
+    if not try_out(Mutant("decide", UNCHANGED, 0, "", "")).survived:
+        raise SystemExit("the core's unit tests do not pass as it is: mend them first")
+    known: dict[str, Outcome] = {}
+    if options.results.exists():
+        for each in json.loads(options.results.read_text()):
+            outcome = Outcome(Mutant(**each["mutant"]), each["survived"], each["seconds"])
+            known[outcome.mutant.name] = outcome
+    outcomes = []
+    for mutant in sample(options.count, options.seed):
+        outcome = known.get(mutant.name) or try_out(mutant)
+        known[mutant.name] = outcome
+        outcomes.append(outcome)
+        if outcome.survived:
+            print(f"survives: {mutant.module}:{mutant.line}: {mutant.was} → {mutant.becomes}", flush=True)
+        options.results.parent.mkdir(parents=True, exist_ok=True)
+        options.results.write_text(json.dumps([asdict(each) for each in known.values()]) + "\n")
+    text = page(outcomes, options.seed)
+    if options.write_docs:
+        (ROOT / "docs" / "mutants.md").write_text(text)
+    survivors = sum(outcome.survived for outcome in outcomes)
+    print(f"{len(outcomes)} changes, {survivors} survive")
+    return 1 if any(line.endswith("|  |") for line in text.splitlines()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
