@@ -44,6 +44,7 @@ INVARIANTS = {
     "close-recorded": "a close is in the book within the bound after faults end",
     "equals-world": "recorded profit, fees, funding, quantity, time and reason are the world's",
     "quiet-equal": "memory, store and venue are equal when all is quiet",
+    "found-in-time": "an open position is in the book within two audits and the time that faults took",
     "one-active-row": "a key has at most one active row",
     "one-row-each": "a lifecycle is recorded once",
     "no-order-outlives": "no order of ours outlives its lifecycle",
@@ -104,6 +105,7 @@ class Judge:
         self._closes_in: dict[str, int] = {}
         self._faulty_until_s = 0.0
         self._naked_s: dict[int, float] = {}
+        self._missing_s: dict[int, float] = {}
 
     def violated(self, invariant: str, text: str) -> None:
         """Says so, once for each text."""
@@ -143,23 +145,26 @@ class Judge:
         self._faulty_until_s = max(self._faulty_until_s, self._sim.loop.time() + seconds + _RECOVERY_S)
 
     def tick(self, seconds: float) -> None:
-        """So much time has passed: how long has a position stood without a stop while nothing was wrong?"""
+        """So much time has passed: what is not as it should be, though nothing has been wrong for long enough?"""
         if self._sim.loop.time() < self._faulty_until_s:
             self._naked_s.clear()
+            self._missing_s.clear()
             return
         self.truth.update()
         lives = self.truth.open_now()
-        bound_s = _GRACE_S + self._sim.plan.settings["sync"]["audit_interval_s"] + _SLACK_MS / 1000
-        for row in self._sim.active_rows():
-            life = lives.get((row.account, row.symbol, row.side.value))
+        rows = {(row.account, row.symbol, row.side.value): row for row in self._sim.active_rows()}
+        audit_s = self._sim.plan.settings["sync"]["audit_interval_s"]
+        for key, life in lives.items():
+            if _lasts(self._missing_s, id(life), seconds, key not in rows, 2 * audit_s + _SLACK_MS / 1000):
+                self.violated(
+                    "found-in-time", f"{life.name}, open since {life.opened_ms}, has no row, nothing was wrong"
+                )
+        for key, row in rows.items():
+            found = lives.get(key)
             wanted = row.origin is Origin.BOT and self._sim.plan.modes[row.account] == "protect"
-            if life is None or not wanted or self._has_stop(life):
-                self._naked_s.pop(row.position_id, None)
-                continue
-            naked_s = self._naked_s.get(row.position_id, 0.0) + seconds
-            self._naked_s[row.position_id] = naked_s
-            if naked_s - seconds <= bound_s < naked_s:
-                text = f"row {row.position_id} {row.key} was not covered by live stops for {naked_s:g} s, nothing was wrong"
+            naked = found is not None and wanted and not self._has_stop(found)
+            if _lasts(self._naked_s, row.position_id, seconds, naked, _GRACE_S + audit_s + _SLACK_MS / 1000):
+                text = f"row {row.position_id} {row.key} is not covered by live stops, nothing was wrong"
                 self.violated("protected-in-time", text)
 
     def _has_stop(self, life: Lifecycle) -> bool:
@@ -470,6 +475,15 @@ class Judge:
             where = traceback.format_exc(limit=-6) if sys.exc_info()[0] is not None else ""
             self.surprise(f"{entry.get('event')} {entry.get('account', '')}: {where}")
         raise structlog.DropEvent
+
+
+def _lasts(since: dict[int, float], what: int, seconds: float, is_so: bool, bound_s: float) -> bool:
+    """Whether it has been so for longer than the bound, by these seconds; true once each time."""
+    if not is_so:
+        since.pop(what, None)
+        return False
+    since[what] = since.get(what, 0.0) + seconds
+    return since[what] - seconds <= bound_s < since[what]
 
 
 def _match(row: Position, lives: list[Lifecycle]) -> Lifecycle | None:

@@ -167,7 +167,7 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
 
 def _acts(seed: int, active_s: float, accounts: tuple[str, ...], *, long: bool, busy: bool) -> list[Act]:
     chance = random.Random(f"acts {seed}")  # noqa: S311
-    spacing = chance.choice((4.0, 7.0, 10.0)) if not long else 240.0
+    spacing = chance.choice((4.0, 6.0, 8.0)) if not long else 240.0
     spacing = 4.0 if busy else spacing
     kinds = [kind for kind in _ACTS if busy or kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
     weights = [_ACTS[kind] * (chance.choice(_EMPHASIS) if busy else 1) for kind in kinds]
