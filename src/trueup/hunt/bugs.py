@@ -14,10 +14,10 @@ from pathlib import Path
 
 from trueup.hunt import mistakes_acts, mistakes_book
 from trueup.hunt.plan import Plan, draw
-from trueup.hunt.planting import BUGS, Bug, planted
+from trueup.hunt.planting import BUGS, MENDED, Bug, planted
 from trueup.hunt.simulation import Result, Simulation, run
 
-__all__ = ["BUGS", "LISTS", "Bug", "Found", "hunt_bug", "planted", "table"]
+__all__ = ["BUGS", "LISTS", "MENDED", "Bug", "Found", "hunt_bug", "planted", "table", "until_violated"]
 
 LISTS = (mistakes_book, mistakes_acts)
 """Where they are written down."""
@@ -39,12 +39,12 @@ def hunt_bug(name: str, *, most: int = 12, first: int = 1) -> Found:
     """Runs seeds until one shows the bug and holds without it."""
     bug = BUGS[name]
     for count in range(most):
-        plan = draw(first + count, active_s=ACTIVE_S, faults=bug.faults, busy=True)
+        plan = draw(first + count, active_s=ACTIVE_S, faults=bug.faults, busy=True, favour=bug.favour)
         with planted(name):
-            result = _until_violated(plan)
+            result = until_violated(plan)
         if not result.violations:
             continue
-        true = _until_violated(plan)
+        true = until_violated(plan)
         if not true.violations:
             return Found(name, count + 1, plan.seed, result.violations[0].invariant)
         told = true.violations[0]
@@ -52,7 +52,9 @@ def hunt_bug(name: str, *, most: int = 12, first: int = 1) -> Found:
     return Found(name, None, None, None)
 
 
-def _until_violated(plan: Plan) -> Result:
+def until_violated(plan: Plan) -> Result:
+    """A run that ends with the first violation."""
+
     def one_is_enough(simulation: Simulation) -> None:
         simulation.enough = bool
 

@@ -13,10 +13,10 @@ from trueup.engine import account, histories
 from trueup.engine.account import AccountReconciler
 from trueup.engine.acts import Acts, Attempt
 from trueup.engine.cache import PositionCache
-from trueup.hunt.planting import Patch, bug, instead
+from trueup.hunt.planting import Patch, bug, instead, mended
 from trueup.model.decimals import ZERO
 from trueup.model.errors import Unobserved
-from trueup.model.observations import ClockReading, FillHistory, OrdersSnapshot, PositionsSnapshot, SecondSurface
+from trueup.model.observations import ClockReading, FillHistory, OrdersSnapshot, PositionsSnapshot
 from trueup.model.positions import ExitReason
 from trueup.store.memory_rows import MemoryRows
 from trueup.venues.binance.adapter import BinanceVenue
@@ -28,34 +28,12 @@ __all__: list[str] = []
 _ADAPTERS = (BinanceVenue, BybitVenue)
 
 
+def _no_orders(self: Any, symbol: str | None = None) -> OrdersSnapshot:
+    now = self._time.began_ms()
+    return OrdersSnapshot(account=self.account, as_of_ms=now, received_at_ms=now, orders=())
+
+
 # an outage is read as emptiness
-
-
-@bug(
-    "a failed question reads as an empty answer, and many positions that vanish at once are nothing special",
-    "net",
-    "http",
-)
-def swallowed_errors(patch: Patch) -> None:
-    patch.put(_Settler, "_too_many", lambda *_: False)
-
-    def positions(self: Any, symbol: str | None = None) -> PositionsSnapshot:
-        now = self._time.began_ms()
-        return PositionsSnapshot(
-            account=self.account, as_of_ms=now, received_at_ms=now, reports=(), covered=("linear",), symbol=symbol
-        )
-
-    def fills(self: Any, symbol: str, since_ms: int, before_ms: int | None = None) -> FillHistory:
-        now = self._time.began_ms()
-        return FillHistory(symbol=symbol, since_ms=since_ms, until_ms=now, fills=(), reach_ms=0)
-
-    def surface(self: Any) -> SecondSurface:
-        return SecondSurface(account=self.account, as_of_ms=self._time.began_ms(), informative=True)
-
-    for adapter in _ADAPTERS:
-        patch.around(adapter, "positions", instead(Unobserved, positions))
-        patch.around(adapter, "fills", instead(Unobserved, fills))
-        patch.around(adapter, "second_surface", instead(Unobserved, surface))
 
 
 @bug("a position that one answer lacks is closed at once", "lies")
@@ -84,14 +62,14 @@ def last_page_lost(patch: Patch) -> None:
         patch.around(adapter, "fills", make)
 
 
-@bug("order lists that could not be read are taken for empty ones, and what no list shows for gone", "net", "http")
+@bug(
+    "order lists that could not be read are taken for empty ones, and what no list shows for gone",
+    "http",
+    favour=("open_bot", "close"),
+)
 def orders_error_is_none(patch: Patch) -> None:
-    def orders(self: Any, symbol: str | None = None) -> OrdersSnapshot:
-        now = self._time.began_ms()
-        return OrdersSnapshot(account=self.account, as_of_ms=now, received_at_ms=now, orders=())
-
     for adapter in _ADAPTERS:
-        patch.around(adapter, "open_orders", instead(Unobserved, orders))
+        patch.around(adapter, "open_orders", instead(Unobserved, _no_orders))
 
     async def absent(*_: object) -> Attempt:
         return Attempt(done=True, outcome="already gone: no list shows it")
@@ -123,21 +101,6 @@ def nothing_adopted(patch: Patch) -> None:
 # time
 
 
-@bug("a view is believed to speak for later than it does", "net", "streams")
-def view_from_the_future(patch: Patch) -> None:
-    patch.around(VenueTime, "began_ms", lambda real: lambda self: real(self) + 5_000)
-
-
-@bug("a view's time is read off the wall clock, which is stepped", "clocks")
-def wall_clock(patch: Patch) -> None:
-    def began(self: Any) -> int:
-        reading = self.reading or ClockReading(skew_ms=0, uncertainty_ms=0)
-        now: int = self._clock.now_ms() + reading.skew_ms - reading.uncertainty_ms
-        return now
-
-    patch.put(VenueTime, "began_ms", began)
-
-
 @bug("the clocks' difference is not measured", "clocks")
 def no_skew(patch: Patch) -> None:
     async def measure(self: Any, ask: Any) -> ClockReading:
@@ -148,18 +111,6 @@ def no_skew(patch: Patch) -> None:
         return reading
 
     patch.put(VenueTime, "measure", measure)
-
-
-@bug("young rows and single absences are closed at once", "lies")
-def no_patience(patch: Patch) -> None:
-    def make(real: Any) -> Any:
-        def init(self: Any, plan: Any, *args: Any, **named: Any) -> None:
-            hasty = msgspec.structs.replace(plan.policy, new_row_grace_ms=0, confirm_after_ms=0, confirm_snapshots=1)
-            real(self, msgspec.structs.replace(plan, policy=hasty), *args, **named)
-
-        return init
-
-    patch.around(AccountReconciler, "__init__", make)
 
 
 # money
@@ -277,22 +228,22 @@ def memory_keeps(patch: Patch) -> None:
     patch.put(PositionCache, "replace_account", replace)
 
 
-# what the simulation found once
+# what the simulation found, and is mended
 
 
-@bug("an answer that is older than a close brings the position back into the book", "lies", "net", "streams")
+@mended("an answer that is older than a close brings the position back into the book")
 def stale_view_adopted(patch: Patch) -> None:
     patch.put(decide, "_just_ended", lambda *_: [])
 
 
-@bug("a line of fills with a gap in it is believed", "lies", "net")
+@mended("a line of fills with a gap in it is believed")
 def shifted_line(patch: Patch) -> None:
     patch.put(Trace, "misstates", lambda *_: None)
     patch.put(decide, "_lacks_its_opening", lambda *_: False)
     patch.put(decide, "_is_settled", lambda *_: True)
 
 
-@bug("the venue's record of a close is taken for any row of its size")
+@mended("the venue's record of a close is taken for any row of its size")
 def record_of_another(patch: Patch) -> None:
     patch.put(absence, "_is_told", lambda *_: False)
     patch.put(absence, "_recorded_until", lambda *_: 0)

@@ -119,12 +119,20 @@ _EMPHASIS = (1, 1, 4)
 """Of busy traders: what each kind's chance is multiplied with, drawn for each seed."""
 
 
-def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None = None, busy: bool = False) -> Plan:
+def draw(
+    seed: int,
+    *,
+    active_s: float = 600.0,
+    faults: tuple[str, ...] | None = None,
+    busy: bool = False,
+    favour: tuple[str, ...] = (),
+) -> Plan:
     """The plan of a seed.
 
     Args:
         faults: The kinds that are on; None: as the seed draws.
         busy: Traders do everything that they can, every few seconds.
+        favour: What busy traders do more often than that.
     """
     chance = random.Random(f"plan {seed}")  # noqa: S311 - reproducible, not secret
     drawn = tuple(kind for kind in FAULT_KINDS if chance.random() < _SHARE_ON.get(kind, _SHARE_ON_ELSE))
@@ -161,16 +169,19 @@ def draw(seed: int, *, active_s: float = 600.0, faults: tuple[str, ...] | None =
         clocks=clocks,
         faults=on,
         happenings=tuple(_happenings(seed, active_s, on)),
-        acts=tuple(_acts(seed, active_s, accounts, long=long, busy=busy)),
+        acts=tuple(_acts(seed, active_s, accounts, long=long, busy=busy, favour=favour)),
     )
 
 
-def _acts(seed: int, active_s: float, accounts: tuple[str, ...], *, long: bool, busy: bool) -> list[Act]:
+def _acts(
+    seed: int, active_s: float, accounts: tuple[str, ...], *, long: bool, busy: bool, favour: tuple[str, ...]
+) -> list[Act]:
     chance = random.Random(f"acts {seed}")  # noqa: S311
     spacing = chance.choice((4.0, 6.0, 8.0)) if not long else 240.0
     spacing = 4.0 if busy else spacing
     kinds = [kind for kind in _ACTS if busy or kind in ("open_bot", "open_hand", "close") or chance.random() < 0.7]
     weights = [_ACTS[kind] * (chance.choice(_EMPHASIS) if busy else 1) for kind in kinds]
+    weights = [30 if kind in favour else weight for kind, weight in zip(kinds, weights, strict=True)]
     acts = []
     at = chance.uniform(1.0, 8.0)
     while at < active_s * 0.95:

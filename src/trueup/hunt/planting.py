@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BUGS", "Bug", "Patch", "bug", "instead", "nothing", "planted"]
+__all__ = ["BUGS", "MENDED", "Bug", "Patch", "bug", "instead", "mended", "nothing", "planted"]
 
 
 class Patch:
@@ -31,22 +31,37 @@ class Patch:
 
 @dataclass(frozen=True)
 class Bug:
-    """What is wrong, under which faults it shows, and how it is planted."""
+    """What is wrong, under which faults it shows, how it is planted, and which acts of traders show it most."""
 
     meaning: str
     faults: tuple[str, ...]
     put: Callable[[Patch], None]
+    favour: tuple[str, ...] = ()
 
 
 BUGS: dict[str, Bug] = {}
 """By name, in the order in which they were written down."""
+MENDED: dict[str, Bug] = {}
+"""The same of bugs that were really there: each shows on the plans that are kept of it."""
 
 
-def bug(meaning: str, *faults: str) -> Callable[[Callable[[Patch], None]], Callable[[Patch], None]]:
+def bug(
+    meaning: str, *faults: str, favour: tuple[str, ...] = ()
+) -> Callable[[Callable[[Patch], None]], Callable[[Patch], None]]:
     """Writes one down under its function's name."""
 
     def keep(put: Callable[[Patch], None]) -> Callable[[Patch], None]:
-        BUGS[put.__name__] = Bug(meaning, faults, put)
+        BUGS[put.__name__] = Bug(meaning, faults, put, favour)
+        return put
+
+    return keep
+
+
+def mended(meaning: str) -> Callable[[Callable[[Patch], None]], Callable[[Patch], None]]:
+    """Writes one down that was really there."""
+
+    def keep(put: Callable[[Patch], None]) -> Callable[[Patch], None]:
+        MENDED[put.__name__] = Bug(meaning, (), put)
         return put
 
     return keep
@@ -77,7 +92,7 @@ def planted(name: str) -> Generator[None, None, None]:
     """While it lasts the bug is in the program."""
     patch = Patch()
     try:
-        BUGS[name].put(patch)
+        (BUGS | MENDED)[name].put(patch)
         yield
     finally:
         patch.undo()

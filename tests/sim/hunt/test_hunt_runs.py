@@ -12,7 +12,7 @@ from trueup.engine.account import AccountReconciler
 from trueup.engine.acts import Acts
 from trueup.engine.effects import EffectsWorker
 from trueup.hunt.__main__ import main
-from trueup.hunt.bugs import BUGS, hunt_bug, planted
+from trueup.hunt.bugs import BUGS, MENDED, hunt_bug, planted, until_violated
 from trueup.hunt.judge import INVARIANTS
 from trueup.hunt.plan import FAULT_KINDS, draw, read_plan, write_plan
 from trueup.hunt.repeat import traces
@@ -103,12 +103,38 @@ def test_the_page_gives_every_invariant() -> None:
         assert f"| `{name}` | {meaning}" in page
 
 
-def test_a_deliberate_bug_is_found() -> None:
-    assert hunt_bug("memory_keeps", most=4).invariant == "quiet-equal"
+@pytest.mark.parametrize(
+    ("name", "invariant"),
+    [
+        ("memory_keeps", "quiet-equal"),
+        ("pnl_at_entry", "equals-world"),
+        ("closed_when_noticed", "no-false-close"),
+        ("orphans_ignored", "no-order-outlives"),
+        ("no_epoch", "stale-owner"),
+    ],
+)
+def test_a_deliberate_bug_is_found(name: str, invariant: str) -> None:
+    assert hunt_bug(name, most=2).invariant == invariant
+
+
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [
+        ("record_of_another", "2012-late-row-by-closed-pnl"),
+        ("record_of_another", "2028-phantom-by-a-stop"),
+        ("stale_view_adopted", "3086-stale-view-hedge"),
+        ("shifted_line", "3117-shifted-line-stale-fills"),
+    ],
+)
+def test_what_was_mended_shows_on_the_plan_that_found_it_once_it_is_planted_again(name: str, plan: str) -> None:
+    assert name in MENDED
+    with planted(name):
+        result = until_violated(read_plan(CORPUS[0].parent / f"{plan}.json"))
+    assert {each.invariant for each in result.violations} & {"one-row-each", "no-false-close"}
 
 
 def test_what_was_planted_is_taken_out_again() -> None:
-    for name in BUGS:
+    for name in BUGS | MENDED:
         before = {cls: dict(vars(cls)) for cls in (Acts, AccountReconciler, EffectsWorker, OpenOrder)}
         with planted(name):
             pass
