@@ -33,7 +33,13 @@ def run_alone(case: str) -> list[Figure]:
     """One case in a process of its own. Raises CalledProcessError when it fails; its stderr has been shown by then."""
     command = [sys.executable, "-m", "bench", "--raw", case]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return [Figure(**row) for row in json.loads(done.stdout)]
+    return read_figures(done.stdout)
+
+
+def read_figures(text: str) -> list[Figure]:
+    """What `--raw` printed."""
+    rows = json.loads(text)
+    return [Figure(**{**row, "spread": tuple(row["spread"]) if row["spread"] else None}) for row in rows]
 
 
 def run_here(case: str) -> list[Figure]:
@@ -51,6 +57,14 @@ def write_docs(page: Path, case: str, figures: list[Figure], where: str) -> None
         sys.exit(f"{page}: no part {start.strip()}")
     lines = [*markdown(figures), "", f"On {where}; {time.strftime('%Y-%m-%d', time.gmtime())}."]
     page.write_text(before + start + "\n" + "\n".join(lines) + "\n\n" + end + after, encoding="utf-8")
+
+
+def write_plots(folder: Path, case: str, figures: list[Figure]) -> None:
+    """The pictures of a case: what its function `plots` makes of its figures, file name by SVG."""
+    make = getattr(importlib.import_module(f"bench.cases.{case}"), "plots", None)
+    for name, picture in (make(figures) if make is not None else {}).items():
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(picture, encoding="utf-8")
 
 
 def main() -> int:
@@ -88,6 +102,8 @@ def _report(wanted: list[str], page: Path | None) -> int:
     print(f"\nwrote {OUTPUT.relative_to(ROOT)}")
     if page is not None and not failed:
         write_docs(page, "-".join(wanted), figures, where)
+        for name in wanted:
+            write_plots(page.parent / "plots", name, figures)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -21,7 +21,7 @@ from trueup.model.changes import ActiveBook, ChangeSet, Committed
 from trueup.model.instruments import Instrument
 from trueup.model.observations import Identity
 from trueup.model.positions import AccountMode
-from trueup.ports import Owner
+from trueup.ports import Owner, Store
 from trueup.store.memory import MemoryDatabase, MemoryStore
 from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit.adapter import BybitVenue
@@ -49,8 +49,10 @@ class _Canned(Client):
 
     holdings: Holdings
     looks = 0
+    requests = 0
 
     async def _call(self, endpoint: str, params: Mapping[str, str | int], *, source: str, action: bool) -> Any:
+        self.requests += 1
         body = self._answer(endpoint, params)
         url, headers = f"https://venue/{endpoint}", {"Content-Type": "application/json"}
         raw = self._exchange.on_rest_response(200, "OK", url, "GET", headers, body.decode(), {}, None)
@@ -113,9 +115,12 @@ class _Book(MemoryStore):
 
 
 class Looking:
-    """One account's looks, one after the other. Use it from one event loop."""
+    """One account's looks, one after the other. Use it from one event loop.
 
-    def __init__(self, holdings: Holdings, mode: AccountMode = AccountMode.SYNC) -> None:
+    `store`: None: the rows are in memory already, and what would be written is not.
+    """
+
+    def __init__(self, holdings: Holdings, store: Store | None = None) -> None:
         clock = StillClock()
         client = make_client(
             holdings.ccxt_id, api_key="k", api_secret="s", rest_url="http://127.0.0.1:1", proxy=None, clock=clock
@@ -125,14 +130,14 @@ class Looking:
         kind = _Binance if holdings.venue == "binance" else _Bybit
         self.venue = kind(ACCOUNT, self.client, Markets(holdings.ccxt_id, clock))
         self.venue.holdings = holdings
-        self.store = _Book(holdings)
+        self.store: Store = store or _Book(holdings)
         policy = Policy(
             adoption=AdoptionPolicy(what="adopt"), new_row_grace_ms=60_000, confirm_after_ms=30_000, confirm_snapshots=2
         )
         plan = AccountPlan(
             name=ACCOUNT,
             venue=holdings.ccxt_id,
-            mode=mode,
+            mode=AccountMode.SYNC,
             policy=policy,
             mass_close_fraction=Decimal("0.3"),
             mass_close_window_ms=600_000,
@@ -147,15 +152,19 @@ class Looking:
         Raises:
             RuntimeError: It found a difference: not what is measured here.
         """
-        if self._owner is None:
-            self._owner = await self.store.claim(ACCOUNT, "bench", 60.0)
-        self.client.looks += 1
-        look = await self.reconciler.look(self._owner, LookOptions(orders=False, announce=False))
+        look = await self.first()
         found = look.settlement
         count = len(found.agreed) + len(found.verified)
         if count != self._count or found.updates or found.events or look.quarantined:
             raise RuntimeError(f"not in sync: {count} of {self._count} verified, {found.events[:2]}")
         return look
+
+    async def first(self) -> Look:
+        """An audit, whatever it finds."""
+        if self._owner is None:
+            self._owner = await self.store.claim(ACCOUNT, "bench", 60.0)
+        self.client.looks += 1
+        return await self.reconciler.look(self._owner, LookOptions(orders=False, announce=False))
 
     async def aclose(self) -> None:
         await self.client.aclose()

@@ -2,8 +2,8 @@
 
 Processor time of this process, all of the program's own path (`bench.looking`): the answer's text, decoding, reading, matching
 with the book, deciding, settling. Beside it, in turns within one run, what others do with the same bytes: decoding alone (`json`,
-`msgspec` without types, and with our own row types), ccxt's parsing of the decoded rows (no JSON in it), the original system's
-loop, and nautilus_trader's reconciliation where it is installed (`pip install '.[bench-nautilus]'`).
+`msgspec` without types, with our own row types, and with their numbers made exact by msgspec), ccxt's parsing of the decoded rows
+(no JSON in it), and the original system's loop over what ccxt parsed.
 
 1. Every round runs each of them once; figures are medians of rounds, with the least and the most.
 2. The garbage collector runs as it does in the program.
@@ -27,12 +27,13 @@ from bench import original
 from bench.figures import Figure
 from bench.holdings import Holdings, ccxt_markets, hold
 from bench.looking import Looking
+from bench.plots import Line, chart, lines_of
 from trueup.sim.world.types import Venue
 from trueup.venues.binance import rows as binance_rows
 from trueup.venues.bybit import rows as bybit_rows
 
 SIZES = (100, 1_000, 10_000, 100_000)
-ROUNDS = 7
+ROUNDS = 5
 MAIN = ("binance", 10_000)
 _VENUES: tuple[Venue, ...] = ("binance", "bybit")
 _LEAST_S = 0.05
@@ -41,6 +42,21 @@ _LEAST_S = 0.05
 
 def run() -> list[Figure]:
     return [figure for venue in _VENUES for size in SIZES for figure in measure(venue, size, ROUNDS)]
+
+
+_NAMES = {"original": "original, after ccxt", "json loads": "json.loads", "ccxt parse positions": "ccxt's parse alone"}
+
+
+def plots(figures: list[Figure]) -> dict[str, str]:
+    """One picture a venue."""
+    made = {}
+    for venue, title in (("binance", "Binance USD-M"), ("bybit", "Bybit")):
+        lines = lines_of(figures, f"audit_us_per_position_{venue}", "trueup, to the decision")
+        lines = [Line(_NAMES.get(one.name, one.name), one.points) for one in lines]
+        made[f"audit-{venue}.svg"] = chart(
+            f"{title}: an audit that finds nothing", "open positions", "µs a position", lines
+        )
+    return made
 
 
 @dataclass
