@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from bench.holdings import ACCOUNT, NOW_MS, Holdings
 from trueup.core.cases import AdoptionPolicy, Policy
@@ -125,7 +125,8 @@ class Looking:
         client = make_client(
             holdings.ccxt_id, api_key="k", api_secret="s", rest_url="http://127.0.0.1:1", proxy=None, clock=clock
         )
-        self.client = _Canned(client._exchange, client._codes, client.budget, clock, client._scrub)
+        client.__class__ = _Canned  # as the program makes it, but for what it is sent through
+        self.client = cast(_Canned, client)
         self.client.holdings = holdings
         kind = _Binance if holdings.venue == "binance" else _Bybit
         self.venue = kind(ACCOUNT, self.client, Markets(holdings.ccxt_id, clock))
