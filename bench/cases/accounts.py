@@ -63,6 +63,10 @@ def run() -> list[Figure]:
         each = (costs[most].mib - base) / (most - min(costs))
         figures.append(Figure("account_mib", most, each, "MiB", "a ccxt instance of its own", plain))
     figures.append(Figure("account_cpu", most, costs[most].cpu, "of a core"))
+    audits = most * WINDOW_S / costs[most].interval_s
+    asked = sum(costs[most].requests.values()) / audits
+    original = "the original: one, and one for each position"
+    figures.append(Figure("requests_per_audit", POSITIONS, asked, "requests", original, 1 + POSITIONS))
     return figures
 
 

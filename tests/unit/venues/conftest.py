@@ -12,6 +12,9 @@ from trueup.venues import open_venue
 from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit.adapter import BybitVenue
 
+TIMEOUT_S = 0.8
+"""Short, because tests wait for it; long enough for an answer on a machine that does much else."""
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[Loopback]:
@@ -38,7 +41,7 @@ async def binance(server: Loopback, clock: HandClock) -> AsyncIterator[BinanceVe
         api_secret=SECRET,
         rest_url=server.url,
         clock=clock,
-        timeout_s=0.3,
+        timeout_s=TIMEOUT_S,
     )
     assert isinstance(venue, BinanceVenue)
     yield venue
@@ -57,7 +60,13 @@ async def bybit(server: Loopback, clock: HandClock) -> AsyncIterator[BybitVenue]
     server.on("/v5/market/time", reply({"retCode": 0, "retMsg": "OK", "result": {"timeNano": str(NOW_MS * 10**6)}}))
     server.on("/v5/market/instruments-info", _instruments)
     venue = open_venue(
-        account="main", venue="bybit", api_key=KEY, api_secret=SECRET, rest_url=server.url, clock=clock, timeout_s=0.3
+        account="main",
+        venue="bybit",
+        api_key=KEY,
+        api_secret=SECRET,
+        rest_url=server.url,
+        clock=clock,
+        timeout_s=TIMEOUT_S,
     )
     assert isinstance(venue, BybitVenue)
     yield venue
