@@ -66,7 +66,12 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        return f"{self.module}: {self.was} → {self.becomes}"
+        """As `mutants.toml` calls it: by its function, so that it stays when lines move."""
+        return f"{self.module}.{_function(self.module, self.line)}: {self.was} → {self.becomes}"
+
+    @property
+    def key(self) -> tuple[str, int, str, str]:
+        return self.module, self.number, self.was, self.becomes
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,17 @@ class Outcome:
     mutant: Mutant
     survived: bool
     seconds: float
+
+
+def _function(module: str, line: int) -> str:
+    """The innermost function there; the module's own level is ``module``."""
+    tree = ast.parse((CORE / f"{module}.py").read_text())
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    return max(around, key=lambda node: node.lineno).name if around else "module"
 
 
 def _changed(node: ast.AST) -> ast.AST | None:
@@ -193,21 +209,20 @@ def page(outcomes: Sequence[Outcome], seed: int) -> str:
     """docs/mutants.md."""
     explained = tomllib.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
     total = sum(1 for path in CORE.glob("*.py") for _ in mutants_of(path))
-    left = [outcome.mutant for outcome in outcomes if outcome.survived]
+    left = sorted((one.mutant for one in outcomes if one.survived), key=lambda each: (each.module, each.line))
     lines = [
         "# Mutants of the core",
         "",
         "`python -m tests.support.mutants --write-docs` makes small wrong changes to `trueup.core`, one at a time, and runs",
-        f"the core's unit tests on each. Drawn by seed {seed}: {len(outcomes)} of {total} possible changes; "
+        f"the core's unit tests on each. Drawn by seed {seed} and tried: {len(outcomes)} of {total} possible changes; "
         f"{len(outcomes) - len(left)} were noticed, {len(left)} were not.",
         "",
     ]
     if left:
-        lines += ["| module | change that no unit test notices | why |", "|---|---|---|"]
-        lines += [
-            f"| `{each.module}` | `{_cell(each.was)}` → `{_cell(each.becomes)}` | {explained.get(each.name, '')} |"
-            for each in left
-        ]
+        lines += ["| function | change that no unit test notices | why |", "|---|---|---|"]
+        for each in left:
+            change = f"`{_cell(each.was)}` → `{_cell(each.becomes)}`"
+            lines.append(f"| `{each.name.partition(': ')[0]}` | {change} | {explained.get(each.name, '')} |")
         lines += [""]
     return "\n".join(lines)
 
@@ -221,20 +236,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.support.mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--minutes", type=float, default=600.0, help="what is not tried by then is left for the next time"
+    )
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.json", help="kept and added to")
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args(arguments)
     if not try_out(Mutant("decide", UNCHANGED, 0, "", "")).survived:
         raise SystemExit("the core's unit tests do not pass as it is: mend them first")
-    known: dict[str, Outcome] = {}
+    known: dict[tuple[str, int, str, str], Outcome] = {}
     if options.results.exists():
         for each in json.loads(options.results.read_text()):
             outcome = Outcome(Mutant(**each["mutant"]), each["survived"], each["seconds"])
-            known[outcome.mutant.name] = outcome
+            known[outcome.mutant.key] = outcome
     outcomes = []
+    ends = time.monotonic() + options.minutes * 60
     for mutant in sample(options.count, options.seed):
-        outcome = known.get(mutant.name) or try_out(mutant)
-        known[mutant.name] = outcome
+        outcome = known.get(mutant.key)
+        if outcome is None and time.monotonic() >= ends:
+            continue
+        outcome = outcome or try_out(mutant)
+        known[mutant.key] = outcome
         outcomes.append(outcome)
         if outcome.survived:
             print(f"survives: {mutant.module}:{mutant.line}: {mutant.was} → {mutant.becomes}", flush=True)

@@ -107,6 +107,17 @@ def test_nothing_better_is_no_change() -> None:
     assert found(same, OPEN, EXIT) == "nothing better"
 
 
+def test_an_opening_before_what_was_read_is_read_further_back_as_far_as_the_venue_keeps_it() -> None:
+    read = history([EXIT], since=T0 + 1_000)
+    asked = amended(case(closed_row(details(Evidence.ABSENCE)), None, read))
+    assert isinstance(asked, NeedsHistory)
+    assert asked.since_ms < T0 + 1_000
+    assert (
+        amended(case(closed_row(details(Evidence.ABSENCE)), None, history([EXIT])))
+        == "its opening is older than the history"
+    )
+
+
 def test_what_it_needs_is_asked_for() -> None:
     asked = amended(case(closed_row(details()), None, history([OPEN, EXIT], asked=())))
     assert isinstance(asked, NeedsHistory)

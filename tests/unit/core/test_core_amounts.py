@@ -51,6 +51,11 @@ def test_several_prices_sum_value_by_value() -> None:
     assert gross(fills) == D(165 + 135 - 100 - 206)
 
 
+def test_a_profit_that_is_stated_of_some_closings_only_is_not_the_whole() -> None:
+    fills = [fill(BUY, "2", "100", T0), fill(SELL, "1", "110", T0 + 1, pnl="10"), fill(SELL, "1", "120", T0 + 2)]
+    assert gross(fills) == D(30)
+
+
 def test_tiny_prices_are_not_rounded() -> None:
     fills = [fill(BUY, "0.5", "0.00001234", T0), fill(SELL, "0.5", "0.00001235", T0 + 1)]
     assert gross(fills) == D("5E-9")
