@@ -5,8 +5,8 @@ over loopback. The book's rows were written by a bot and never verified: identit
 row's first verification and every stop's record are part of it, and the interpreter's start with all imports.
 `cold_start_again_cpu_s` is the same command once more: the rows are known, and nothing has changed.
 
-The reference is the original system's algorithm against the same venue, in a process of its own, on a tenth of the accounts and
-scaled by ten (`bench.original_start`; what it does is linear in accounts): per account an exchange object that loads its
+The reference is the original system's algorithm against the same venue, in a process of its own, on two of the accounts and
+scaled to all (`bench.original_start`; what it does is linear in accounts): per account an exchange object that loads its
 markets, the positions, a row-by-row update, and for each position a question for its stops.
 """
 
@@ -26,7 +26,7 @@ from typing import Any
 
 from bench.figures import Figure
 
-ACCOUNTS, POSITIONS, ROUNDS, SHARE = 50, 200, 3, 10
+ACCOUNTS, POSITIONS, ROUNDS, SHARE = 50, 200, 3, 25
 _INSERT = (
     "INSERT INTO positions (account, exchange, symbol, side, entry_price, quantity, status, created_at, updated_at)"
     " VALUES (?, 'binanceusdm', ?, ?, ?, ?, 'active', datetime('now'), datetime('now'))"
