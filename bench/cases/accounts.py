@@ -33,7 +33,7 @@ from trueup.sim.world.world import World
 
 COUNTS = tuple(int(text) for text in os.environ.get("TRUEUP_ACCOUNTS", "1,10,100,1000").split(","))
 POSITIONS, LISTED, A_PROXY, WINDOW_S = 20, 500, 40, 60.0
-_READY_S, _QUIET_S = 900.0, 5.0
+_READY_S, _QUIET_S = 1_800.0, 5.0
 _VENUES = {"binance": "binanceusdm", "bybit": "bybit"}
 _EVERY_AUDIT = ("/fapi/v3/positionRisk", "/v5/position/list")
 

@@ -26,6 +26,7 @@ __all__ = ["Database", "Location", "locate"]
 _BUSY_S: Final = 10.0  # how long a write waits for another process's
 _CONNECT_S: Final = 10.0
 _STATEMENT_S: Final = 60.0
+_QUEUE_S: Final = 300.0  # a thousand accounts that start at once queue for the few connections: that is no outage
 _SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
 
 
@@ -89,7 +90,9 @@ def _sqlite_engine(path: str, *, foreign_keys: bool, reads: bool = False) -> Asy
     url = sa.URL.create("sqlite+aiosqlite", database=path)
     connect_args = {"timeout": _BUSY_S, "isolation_level": None}
     ends: dict[str, Any] = {"pool_reset_on_return": None, "skip_autocommit_rollback": True} if reads else {}
-    engine = create_async_engine(url, connect_args=connect_args, pool_size=2, max_overflow=2, **ends)
+    engine = create_async_engine(
+        url, connect_args=connect_args, pool_timeout=_QUEUE_S, pool_size=2, max_overflow=2, **ends
+    )
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -122,7 +125,9 @@ def _postgresql_engine(dsn: str) -> AsyncEngine:
             server_settings={"application_name": "trueup", "timezone": "UTC", "jit": "off"},
         )
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=5, max_overflow=5)
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, pool_timeout=_QUEUE_S, pool_size=5, max_overflow=5
+    )
 
 
 class Database:
