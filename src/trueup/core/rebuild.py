@@ -164,7 +164,7 @@ def fits(row: Position, segment: Segment, trace: Trace) -> bool:
     for moment in _moments(row):
         if [quantity for at, quantity in levels if at <= moment][-1:] == [row.quantity]:
             return True
-    later = any(at > begins and quantity == row.quantity for at, quantity in levels)
+    later = any(at >= begins and quantity == row.quantity for at, quantity in levels)
     return trace.would_show_a_gap(segment) and (later or row.verified_as_of_ms is None)
 
 

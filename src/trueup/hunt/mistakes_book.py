@@ -222,7 +222,7 @@ def no_unique_index(patch: Patch) -> None:
 @bug("memory keeps what the store closed")
 def memory_keeps(patch: Patch) -> None:
     def replace(self: Any, name: str, rows: Any) -> list[Any]:
-        self._rows = {**self._rows, **{row.key: row for row in rows}}
+        self._accounts[name] = {**self._accounts.get(name, {}), **{row.key: row for row in rows}}
         return []
 
     patch.put(PositionCache, "replace_account", replace)

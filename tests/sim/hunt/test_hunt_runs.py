@@ -121,8 +121,7 @@ def test_a_deliberate_bug_is_found(name: str, invariant: str) -> None:
     ("name", "plan"),
     [
         ("record_of_another", "2012-late-row-by-closed-pnl"),
-        ("record_of_another", "2028-phantom-by-a-stop"),
-        ("stale_view_adopted", "3086-stale-view-hedge"),
+        ("stale_view_adopted", "3050-stale-view-after-close"),
         ("shifted_line", "3117-shifted-line-stale-fills"),
     ],
 )

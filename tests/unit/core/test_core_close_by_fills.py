@@ -30,7 +30,9 @@ from core_cases import (
 )
 
 from trueup.core.cases import LeaveYoung, LookAgain, NeedsHistory, Suspect
-from trueup.core.decide import LEAD_MS, decide_key
+from trueup.core.decide import LEAD_MS, decide_key, past_of
+from trueup.core.lifecycles import Trace
+from trueup.core.rebuild import fits
 from trueup.model.orders import Fill, FillKind, Funding, OrderKind
 from trueup.model.positions import Amount, Evidence, ExitReason
 
@@ -42,6 +44,33 @@ def paid(amount: str, at: int) -> Funding:
 
 
 # exact closes
+
+
+def test_a_row_may_tell_of_any_state_of_its_millisecond() -> None:
+    at = T0 + HOUR
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "2", "110", at, pnl="20", order="take profit"),
+        fill(SELL, "3", "110", at, pnl="30", order="x"),
+    ]
+    between, never = (row(quantity=quantity, seen=at + 1, changed=at) for quantity in ("3", "4"))
+    past = past_of(case(between, None, history(fills)), T0)
+    assert isinstance(past, Trace)
+    (segment,) = past.segments
+    assert fits(between, segment, past)
+    assert not fits(never, segment, past)
+
+
+def test_a_level_of_an_earlier_millisecond_is_not_that_one() -> None:
+    at = T0 + HOUR
+    book = row(quantity="3", seen=at + 1, changed=at)
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "2", "110", at - 1, pnl="20"),
+        fill(SELL, "1", "110", at, pnl="10"),
+        fill(SELL, "2", "110", at + 500, pnl="20", order="x"),
+    ]
+    assert isinstance(decide_key(case(book, None, history(fills))), Suspect)
 
 
 def test_long_closed_behind_the_bots_back_binance() -> None:
