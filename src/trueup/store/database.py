@@ -26,7 +26,7 @@ __all__ = ["Database", "Location", "locate"]
 _BUSY_S: Final = 10.0  # how long a write waits for another process's
 _CONNECT_S: Final = 10.0
 _STATEMENT_S: Final = 60.0
-_QUEUE_S: Final = 300.0  # a thousand accounts that start at once queue for the few connections: that is no outage
+_QUEUE_S: Final = 60.0  # a thousand accounts that start at once queue for the few connections: that is no outage
 _SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
 
 
