@@ -12,20 +12,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.cases.venue import build_world
 from bench.figures import Figure
+from bench.machine import resident_mib
 from tests.support.bench import Bench
 from trueup.sim import binance, bybit
 from trueup.sim.server import VenueServer
@@ -81,7 +79,7 @@ async def _measure(accounts: int) -> _Cost:
         async with VenueServer(world, wires=wires, history_s=60, proxies=-(-accounts // A_PROXY)) as server:
             bench = Bench(Path(folder), world, server, f"sqlite:///{folder}/book.db")
             _configure(bench, world, accounts)
-            async with _daemon(bench) as process:
+            async with bench.daemon() as process:
                 await _ready(bench, accounts)
                 return await _watched(bench, process.pid)
 
@@ -102,25 +100,6 @@ def _configure(bench: Bench, world: World, accounts: int) -> None:
             "ws_url": f'"{bench.server.ws_url}"',
             "proxy": f'"{proxies[number // A_PROXY]}"',
         }
-
-
-@asynccontextmanager
-async def _daemon(bench: Bench) -> AsyncIterator[asyncio.subprocess.Process]:
-    log = bench.folder / "run.log"
-    bench.write_config()
-    with log.open("wb") as written:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "trueup", "run", "--config", str(bench.config),
-            stdout=written, stderr=written, cwd=bench.folder, env=bench.process_environ(),
-        )  # fmt: skip
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-            code = await process.wait()
-    if code:
-        raise RuntimeError(f"trueup run ended with {code}: {log.read_text()[-2_000:]}")
 
 
 async def _ready(bench: Bench, accounts: int) -> None:
@@ -169,7 +148,7 @@ async def _watched(bench: Bench, pid: int) -> _Cost:
     with sqlite3.connect(f"file:{bench.folder}/book.db?mode=ro", uri=True) as book:
         states = [json.loads(text) for [text] in book.execute("SELECT state FROM account_state")]
     return _Cost(
-        mib=_resident_mib(pid),
+        mib=resident_mib(pid),
         cpu=cpu,
         interval_s=max(state["interval_s"] for state in states),
         requests=+requests,
@@ -191,11 +170,6 @@ async def _plain_instances(count: int) -> float:
         )  # fmt: skip
         out, _ = await program.communicate(json.dumps(accounts).encode())
     return float(out)
-
-
-def _resident_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1024 * 1024)
 
 
 def _cpu_s(pid: int) -> float:

@@ -12,8 +12,6 @@ import asyncio
 import os
 import random
 import re
-import signal
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -57,7 +55,7 @@ async def measure(accounts: int, seconds: float) -> list[Figure]:
             bench = Bench(Path(folder), world, server, f"sqlite:///{folder}/book.db")
             names = _open(bench, accounts)
             intervals = await _daemon(bench, names, seconds)
-            gaps = _longest_gaps(bench.folder / "run.log", names)
+            gaps = _longest_gaps(bench.run_log, names)
     figures = []
     for venue, tally in tallies.items():
         limit = _LIMITS[venue]
@@ -83,25 +81,9 @@ def _open(bench: Bench, accounts: int) -> list[str]:
 
 async def _daemon(bench: Bench, names: list[str], seconds: float) -> dict[str, float]:
     """Runs it for so long; the interval that `status` told at the end, by venue."""
-    log = bench.folder / "run.log"
-    bench.write_config()
-    with log.open("wb") as written:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "trueup", "run", "--config", str(bench.config)),
-            stdout=written,
-            stderr=written,
-            env={**os.environ, **bench.environ, "NO_COLOR": "1"},
-        )
-        try:
-            await _live(bench, names, seconds)
-            told = (await bench.run("status", "--json")).json["accounts"]
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGINT)
-            code = await process.wait()
-    if code not in (0, 130):
-        raise RuntimeError(f"trueup run ended with {code}: {log.read_text()[-2_000:]}")
+    async with bench.daemon():
+        await _live(bench, names, seconds)
+        told = (await bench.run("status", "--json")).json["accounts"]
     _check(bench, names)
     return {
         short: max(told[name]["effective_interval_s"] for name in names if name.startswith(short)) for short in _LIMITS

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import statistics
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -111,33 +109,21 @@ async def _with_daemon(
     symbols = [spec.symbol for spec in bench.world.instruments(VENUES[_venue(bench, name)])][:positions]
     book = _Book()
     await connection.add_listener("bench", book.told)
-    log = (bench.folder / "run.log").open("wb")
-    bench.write_config()
     for symbol in symbols:
         bench.world.open_position(name, symbol, "long", Decimal("0.5"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "trueup", "run", "--config", str(bench.config),
-        stdout=log, stderr=log, cwd=bench.folder, env=bench.process_environ(),
-    )  # fmt: skip
     run = _Run()
-    try:
-        async with aiohttp.ClientSession() as session, _Ear(bench, session, name) as ear:
-            for _ in range(rounds):
-                for symbol in symbols:
-                    if not bench.world.look(name).positions(symbol):
-                        bench.world.open_position(name, symbol, "long", Decimal("0.5"))
-                await book.all_active(len(symbols))
-                await _settled(bench, connection)
-                before = bench.server.front.journal.total
-                for symbol in symbols:
-                    await _one_close(bench, name, symbol, book, ear, run)
-                    await asyncio.sleep(GAP_S)
-                run.requests += bench.server.front.journal.total - before
-    finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-        log.close()
+    async with bench.daemon(), aiohttp.ClientSession() as session, _Ear(bench, session, name) as ear:
+        for _ in range(rounds):
+            for symbol in symbols:
+                if not bench.world.look(name).positions(symbol):
+                    bench.world.open_position(name, symbol, "long", Decimal("0.5"))
+            await book.all_active(len(symbols))
+            await _settled(bench, connection)
+            before = bench.server.front.journal.total
+            for symbol in symbols:
+                await _one_close(bench, name, symbol, book, ear, run)
+                await asyncio.sleep(GAP_S)
+            run.requests += bench.server.front.journal.total - before
     run.bare = await _bare_commits(connection, len(run.commits))
     return run
 
@@ -163,8 +149,7 @@ async def _one_close(bench: Bench, name: str, symbol: str, book: _Book, ear: _Ea
             run.commits.append((await committed - began) * 1000)
             run.hops.append((await heard - began) * 1000)
     except TimeoutError:
-        log = (bench.folder / "run.log").read_text(encoding="utf-8")[-2_000:]
-        raise RuntimeError(f"{symbol}: not in the book within {_WITHIN_S:.0f} s\n{log}") from None
+        raise RuntimeError(f"{symbol}: not in the book within {_WITHIN_S:.0f} s\n{bench.run_log_end()}") from None
 
 
 class _Book:

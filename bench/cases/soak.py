@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from bench.figures import Figure
+from bench.machine import resident_mib
 from bench.tally import Tally
 from tests.support.bench import Bench
 from trueup.sim import binance, bybit
@@ -124,29 +124,15 @@ def _open(bench: Bench, accounts: int) -> list[str]:
 
 async def _daemon(bench: Bench, names: list[str], seconds: float) -> tuple[list[float], float]:
     """Resident MiB every five seconds of the faults' time, and how long it took to be equal to the venue after it."""
-    log = bench.folder / "run.log"
-    bench.write_config()
-    with log.open("wb") as written:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "trueup", "run", "--config", str(bench.config),
-            stdout=written, stderr=written, cwd=bench.folder, env=bench.process_environ(),
-        )  # fmt: skip
-        try:
-            memory = await _storm(bench, names, seconds, process.pid)
-            bench.mend()
-            began = time.monotonic()
-            for _ in range(round(CALM_S)):
-                if not _differences(bench, bench.world, names):
-                    break
-                await asyncio.sleep(1.0)
-            caught_up_s = time.monotonic() - began
-        finally:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            code = await process.wait()
-    if code:
-        raise RuntimeError(f"trueup run ended with {code}: {log.read_text()[-2_000:]}")
-    return memory, caught_up_s
+    async with bench.daemon() as process:
+        memory = await _storm(bench, names, seconds, process.pid)
+        bench.mend()
+        began = time.monotonic()
+        for _ in range(round(CALM_S)):
+            if not _differences(bench, bench.world, names):
+                break
+            await asyncio.sleep(1.0)
+        return memory, time.monotonic() - began
 
 
 async def _storm(bench: Bench, names: list[str], seconds: float, pid: int) -> list[float]:
@@ -157,7 +143,7 @@ async def _storm(bench: Bench, names: list[str], seconds: float, pid: int) -> li
     next_minute, next_sample = began + 60, began
     while (now := time.monotonic()) - began < seconds:
         if now >= next_sample:
-            memory.append(_resident_mib(pid))
+            memory.append(resident_mib(pid))
             next_sample += 5
         if now >= next_minute:
             next_minute += 60
@@ -192,11 +178,6 @@ def _trade(world: World, name: str, chance: random.Random) -> None:
         world.open_position(name, symbol, side, "1")
     else:
         world.open_position(name, symbol, "short" if side == "long" else "long", "5")
-
-
-def _resident_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1024 * 1024)
 
 
 def _ends(fills: list[Fill]) -> set[tuple[str, str]]:

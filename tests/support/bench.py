@@ -34,6 +34,7 @@ from trueup.sim.world.types import (
 from trueup.sim.world.world import World
 
 VENUES: Mapping[str, Venue] = {"binanceusdm": "binance", "bybit": "bybit"}
+_STOPS_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,41 @@ class Bench:
     def process_environ(self) -> dict[str, str]:
         """What a process of the command is given: this one's, and the keys of the accounts."""
         return {**os.environ, **self.environ, "NO_COLOR": "1"}
+
+    @asynccontextmanager
+    async def daemon(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """`trueup run` as a process that writes `run_log`, told to stop at the end. RuntimeError if it does not, or fails."""
+        self.write_config()
+        with self.run_log.open("wb") as written:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "trueup", "run", "--config", str(self.config),
+                stdout=written, stderr=written, cwd=self.folder, env=self.process_environ(),
+            )  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            await self._end(process)
+        if process.returncode:
+            raise RuntimeError(f"trueup run ended with {process.returncode}: {self.run_log_end()}")
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        try:
+            await asyncio.wait_for(process.wait(), _STOPS_WITHIN_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise RuntimeError(
+                f"trueup run did not stop within {_STOPS_WITHIN_S:.0f} s: {self.run_log_end()}"
+            ) from None
+
+    @property
+    def run_log(self) -> Path:
+        return self.folder / "run.log"
+
+    def run_log_end(self) -> str:
+        return self.run_log.read_text(encoding="utf-8", errors="replace")[-2_000:]
 
     async def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Done:
         """The command, to its end."""

@@ -19,9 +19,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from ccxt.async_support.binanceusdm import binanceusdm
+from ccxt.async_support.bybit import bybit
+from ccxt.base import errors
 
 from trueup.model.errors import AuthenticationRefused, ClockSkewed, OutcomeUnknown, RateLimited, TrueupError, Unobserved
-from trueup.venues.ccxt_parts import binanceusdm, bybit, errors
 from trueup.venues.connections import Connections, tls
 from trueup.venues.faults import BINANCE_CODES, BYBIT_CODES, Codes, Scrubber, VenueAnswered, meaning
 from trueup.venues.limits import AccountLimits, RequestBudget, stated_wait_s
@@ -337,7 +339,7 @@ _CODES: Mapping[str, Codes] = {"binanceusdm": BINANCE_CODES, "bybit": BYBIT_CODE
 
 @functools.cache
 def _model(venue: str) -> Any:
-    """What all clients of a venue share: making a ccxt object takes 0.1 s and 3 MB, copying one takes neither."""
+    """What all clients of a venue share: making a ccxt object is slow and large, copying one is neither."""
     kind: Any = {"binanceusdm": _RawBinance, "bybit": _RawBybit}[venue]
     exchange = kind(
         {

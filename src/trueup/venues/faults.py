@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ccxt.base import errors
+
 from trueup.model.errors import (
     AuthenticationRefused,
     ClockSkewed,
@@ -25,7 +27,6 @@ from trueup.model.errors import (
     UnknownOrder,
     Unobserved,
 )
-from trueup.venues.ccxt_parts import errors
 
 __all__ = ["BINANCE_CODES", "BYBIT_CODES", "Codes", "Refused", "Scrubber", "VenueAnswered", "meaning"]
 

@@ -7,6 +7,8 @@ import sys
 
 LITTLE = """
 import sys
+from trueup.venues.sparing import load_ccxt_sparingly
+load_ccxt_sparingly()
 import trueup.venues.client
 loaded = [name for name in sys.modules if name.startswith("ccxt.")]
 assert len(loaded) < 40, len(loaded)
@@ -24,9 +26,8 @@ import ccxt.pro
 assert issubclass(ccxt.pro.binance, binance)
 """
 SAME = """
-import trueup.venues.ccxt_parts as parts
 assert issubclass(trueup.venues.client._RawBinance, binanceusdm)
-assert parts.errors.NetworkError is ccxt.NetworkError
+assert trueup.venues.client.errors.NetworkError is ccxt.NetworkError
 """
 
 
@@ -46,4 +47,13 @@ def test_the_rest_is_there_for_whoever_asks_after_us() -> None:
 
 
 def test_a_ccxt_that_is_loaded_already_is_taken_as_it_is() -> None:
-    run("import sys" + ALL + "import trueup.venues.client" + SAME)
+    spared = "from trueup.venues.sparing import load_ccxt_sparingly\nload_ccxt_sparingly()\n"
+    run("import sys" + ALL + spared + "import trueup.venues.client" + SAME)
+
+
+def test_the_library_leaves_ccxt_as_it_is() -> None:
+    run(
+        "import sys, types, trueup, trueup.venues.client\nassert type(sys.modules['ccxt']) is types.ModuleType"
+        + ALL
+        + SAME
+    )

@@ -1,8 +1,9 @@
-"""The few parts of ccxt that are used, without the rest of it.
+"""ccxt without the hundred exchanges that are not used: for the `trueup` command, whose process is its own.
 
-ccxt's packages import every exchange that it knows, each twice: a second of processor time and some fifty MiB, for two of them.
-Here a package is set up without running what it says; the first time that anything else is asked of it (a bot in this process
-wants `ccxt.kraken`) it runs that, and is what it always is.
+1. ccxt's packages import every exchange that it knows, each twice. Here they are set up without running what they say, so that
+   their parts can be imported one by one.
+2. The first time that anything else is asked of a package it runs as ever, and is what it always is.
+3. Nobody's process is touched by importing this: a bot that uses trueup as a library finds ccxt as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["binanceusdm", "bybit", "errors"]
+__all__ = ["load_ccxt_sparingly"]
+
+
+def load_ccxt_sparingly() -> None:
+    """To be called before ccxt is imported; what is loaded already stays as it is."""
+    for name in ("ccxt", "ccxt.async_support"):
+        if not _set_up(name):
+            return
 
 
 class _Package(ModuleType):
@@ -46,12 +54,11 @@ def _run(package: _Package) -> None:
             vars(package).setdefault(child.rpartition(".")[2], module)
 
 
-def _set_up(name: str) -> None:
-    if name in sys.modules:
-        return
-    spec = importlib.util.find_spec(name)
+def _set_up(name: str) -> bool:
+    """Whether it is one now; else it is loaded already, or not there at all, as its import will say."""
+    spec = importlib.util.find_spec(name) if name not in sys.modules else None
     if spec is None:
-        raise ModuleNotFoundError(f"{name} is not installed; install trueup with its dependencies")
+        return False
     package = _Package(name)
     package.__spec__ = spec
     package.__file__ = spec.origin
@@ -59,11 +66,4 @@ def _set_up(name: str) -> None:
     package.__package__ = name
     package.__path__ = list(spec.submodule_search_locations or ())
     sys.modules[name] = package
-
-
-_set_up("ccxt")
-_set_up("ccxt.async_support")
-
-from ccxt.async_support.binanceusdm import binanceusdm  # noqa: E402
-from ccxt.async_support.bybit import bybit  # noqa: E402
-from ccxt.base import errors  # noqa: E402
+    return True
