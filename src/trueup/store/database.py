@@ -86,21 +86,33 @@ def locate(url: str) -> Location:
 
 
 def _sqlite_engine(path: str, *, foreign_keys: bool, reads: bool = False) -> AsyncEngine:
-    """`reads`: for single statements, after which there is no transaction to roll back (each step is a change of thread)."""
-    url = sa.URL.create("sqlite+aiosqlite", database=path)
-    connect_args = {"timeout": _BUSY_S, "isolation_level": None}
+    """`reads`: for single statements, after which there is no transaction to roll back; else each transaction may write."""
+    pragmas = (*_SQLITE_PRAGMAS, f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+
+    async def connect() -> Any:
+        from trueup.store import embedded  # late: its driver is of use here alone
+
+        return await embedded.connect(path, _BUSY_S, pragmas)
+
     ends: dict[str, Any] = {"pool_reset_on_return": None, "skip_autocommit_rollback": True} if reads else {}
+    # The thread that ran last is the one to run next: it is warm.
     engine = create_async_engine(
-        url, connect_args=connect_args, pool_timeout=_QUEUE_S, pool_size=2, max_overflow=2, **ends
+        "sqlite+aiosqlite:///",
+        async_creator=connect,
+        poolclass=sa.AsyncAdaptedQueuePool,
+        pool_timeout=_QUEUE_S,
+        pool_size=4,
+        max_overflow=0,
+        pool_use_lifo=True,
+        **ends,
     )
 
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in _SQLITE_PRAGMAS:
-            cursor.execute(pragma)
-        cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-        cursor.close()
+    if not reads:
+
+        @sa.event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            driver: Any = connection.connection.driver_connection
+            driver.begin()
 
     return engine
 
@@ -214,7 +226,6 @@ class Database:
             return
         # Our own tasks queue here instead of polling the file's lock.
         async with self._writing, self._transaction(doing, opening) as connection:
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
     @asynccontextmanager

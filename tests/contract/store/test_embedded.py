@@ -1,0 +1,153 @@
+"""The embedded store's connections: one change of thread a statement, and no transaction is ever left open."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import pytest
+
+from trueup.model.errors import StoreUnavailable
+from trueup.store import embedded
+from trueup.store.database import Database, locate
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "book.db"
+
+
+@pytest.fixture
+async def database(file: Path) -> AsyncIterator[Database]:
+    opened = Database(locate(f"sqlite:///{file}"))
+    async with opened.write("making a table") as connection:
+        await connection.exec_driver_sql("CREATE TABLE t (n INTEGER)")
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+def changes_of_thread(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was sent to connections' threads."""
+    sent: list[str] = []
+    plain = aiosqlite.Connection._execute
+
+    async def counted(self: aiosqlite.Connection, work: Any, *given: Any, **named: Any) -> Any:
+        sent.append(work.__name__)
+        return await plain(self, work, *given, **named)
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    return sent
+
+
+def rows_of(file: Path) -> list[int]:
+    with sqlite3.connect(file) as book:
+        return [row[0] for row in book.execute("SELECT n FROM t ORDER BY n")]
+
+
+async def test_a_read_is_one_change_of_thread(database: Database, changes_of_thread: list[str]) -> None:
+    async with database.read("reading") as connection:
+        await connection.exec_driver_sql("SELECT 1")
+    changes_of_thread.clear()
+    async with database.read("reading") as connection:
+        found = (await connection.exec_driver_sql("SELECT n FROM t UNION SELECT 7")).fetchall()
+    assert [tuple(row) for row in found] == [(7,)]
+    assert len(changes_of_thread) == 1
+
+
+async def test_a_write_is_one_for_each_statement_and_one_to_commit(
+    database: Database, file: Path, changes_of_thread: list[str]
+) -> None:
+    changes_of_thread.clear()
+    async with database.write("writing") as connection:
+        one = await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+        many = await connection.exec_driver_sql("INSERT INTO t VALUES (?)", [(2,), (3,)])
+        assert (one.rowcount, many.rowcount) == (1, 2)
+    assert len(changes_of_thread) == 3
+    assert rows_of(file) == [1, 2, 3]
+
+
+async def test_nothing_is_sent_for_a_transaction_without_statements(
+    database: Database, changes_of_thread: list[str]
+) -> None:
+    changes_of_thread.clear()
+    async with database.write("writing nothing"):
+        pass
+    assert changes_of_thread == []
+
+
+async def test_a_reading_statement_first_keeps_other_writers_out(database: Database, file: Path) -> None:
+    async with database.write("reading before writing") as connection:
+        await connection.exec_driver_sql("SELECT n FROM t")
+        with sqlite3.connect(file, timeout=0) as other, pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("INSERT INTO t VALUES (9)")
+        await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+    assert rows_of(file) == [1]
+
+
+async def test_an_error_leaves_nothing_and_no_open_transaction(database: Database, file: Path) -> None:
+    async def fail() -> None:
+        async with database.write("failing") as connection:
+            await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    async with database.write("writing") as connection:
+        await connection.exec_driver_sql("INSERT INTO t VALUES (2)")
+    assert rows_of(file) == [2]
+
+
+async def test_a_refused_begin_is_an_outage_and_the_next_write_goes_through(
+    file: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trueup.store.database._BUSY_S", 0.01)
+    impatient = Database(locate(f"sqlite:///{file}"))
+    try:
+        async with database.write("holding the lock") as connection:
+            await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+            with pytest.raises(StoreUnavailable):
+                async with impatient.write("writing") as refused:
+                    await refused.exec_driver_sql("INSERT INTO t VALUES (2)")
+        async with impatient.write("writing") as connection:
+            await connection.exec_driver_sql("INSERT INTO t VALUES (3)")
+    finally:
+        await impatient.dispose()
+    assert rows_of(file) == [1, 3]
+
+
+async def test_what_was_cancelled_before_its_turn_is_rolled_back_after_it(file: Path) -> None:
+    connection: Any = await embedded.connect(str(file), 5, ())
+    release = threading.Event()
+    try:
+        await connection.cursor().execute("CREATE TABLE t (n INTEGER)")
+        busy = asyncio.create_task(connection._execute(release.wait, 10))
+        await asyncio.sleep(0)
+        connection.begin()
+        waiting = asyncio.create_task(connection.cursor().execute("INSERT INTO t VALUES (1)"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        undoing = asyncio.create_task(connection.rollback())
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(undoing, busy)
+        await connection.cursor().execute("SELECT 1")
+        assert not connection.in_transaction
+    finally:
+        release.set()
+        await connection.close()
+    assert rows_of(file) == []
+
+
+async def test_a_file_that_is_no_database_leaves_no_thread(tmp_path: Path) -> None:
+    wrong = tmp_path / "text.db"
+    wrong.write_text("not a database, and long enough to be one" * 40, encoding="utf-8")
+    with pytest.raises(sqlite3.DatabaseError):
+        await embedded.connect(str(wrong), 1, ("PRAGMA journal_mode=WAL",))
