@@ -3,15 +3,21 @@
 1. A transaction is committed whole or not at all; a failure is one of trueup's errors and names no password.
 2. On SQLite a write begins with BEGIN IMMEDIATE: what it read cannot change before it is written.
 3. Nothing is connected before it is asked for.
+4. What began on a connection ends there, also when whoever asked is cancelled meanwhile (`finishing`): the driver works in a
+   thread, and a statement that nobody waits for keeps its locks for as long as garbage lies about.
+5. Whoever waits for a connection waits here, in order of arrival, and may be cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import sqlalchemy as sa
@@ -21,12 +27,14 @@ from trueup.model.errors import ConfigurationError, StoreUnavailable
 from trueup.store.failures import DATABASE_ERRORS, translated
 from trueup.store.tables import Dialect, Tables, tables_for
 
-__all__ = ["Database", "Location", "locate"]
+__all__ = ["Database", "Location", "finishing", "locate"]
 
 _BUSY_S: Final = 10.0  # how long a write waits for another process's
 _CONNECT_S: Final = 10.0
 _STATEMENT_S: Final = 60.0
 _QUEUE_S: Final = 60.0  # a thousand accounts that start at once queue for the few connections: that is no outage
+_SQLITE_CONNECTIONS: Final = 4
+_POSTGRESQL_CONNECTIONS: Final = 10
 _SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
 
 
@@ -100,8 +108,7 @@ def _sqlite_engine(path: str, *, foreign_keys: bool, reads: bool = False) -> Asy
         "sqlite+aiosqlite:///",
         async_creator=connect,
         poolclass=sa.AsyncAdaptedQueuePool,
-        pool_timeout=_QUEUE_S,
-        pool_size=4,
+        pool_size=_SQLITE_CONNECTIONS,
         max_overflow=0,
         pool_use_lifo=True,
         **ends,
@@ -138,8 +145,49 @@ def _postgresql_engine(dsn: str) -> AsyncEngine:
         )
 
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_timeout=_QUEUE_S, pool_size=5, max_overflow=5
+        "postgresql+asyncpg://", async_creator=connect, pool_size=5, max_overflow=_POSTGRESQL_CONNECTIONS - 5
     )
+
+
+class _Call:
+    """One call of a store. `began`: it has its connection."""
+
+    began = False
+
+
+_call: ContextVar[_Call | None] = ContextVar("trueup_store_call", default=None)
+
+_Store = TypeVar("_Store")
+
+
+def finishing(store: type[_Store]) -> type[_Store]:
+    """Has every asynchronous method of a store end what it began on a connection before its caller's cancellation goes on."""
+    for name, method in list(vars(store).items()):
+        if inspect.iscoroutinefunction(method):
+            setattr(store, name, _finishing(method))
+    return store
+
+
+def _finishing(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(method)
+    async def whole(*arguments: Any, **named: Any) -> Any:
+        call = _Call()
+        token = _call.set(call)
+        task = asyncio.ensure_future(method(*arguments, **named))
+        _call.reset(token)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not call.began:
+                task.cancel()
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait((task,))
+            if not task.cancelled():
+                task.exception()
+            raise
+
+    return whole
 
 
 class Database:
@@ -158,6 +206,9 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
         self._writing = asyncio.Lock()
+        count = _SQLITE_CONNECTIONS if self.dialect == "sqlite" else _POSTGRESQL_CONNECTIONS
+        self._free = asyncio.Semaphore(count)
+        self._free_readers = asyncio.Semaphore(count) if self.dialect == "sqlite" else self._free
 
     def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         """The engine, and its way of single statements without a transaction around them."""
@@ -197,7 +248,7 @@ class Database:
     async def read(self, doing: str, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection for single reading statements (each sees one moment)."""
         try:
-            async with self._engines()[1].connect() as connection:
+            async with self._turn(self._free_readers, doing), self._engines()[1].connect() as connection:
                 yield connection
         except self._errors as error:
             raise self._failed(error, doing, opening=opening) from error
@@ -207,7 +258,7 @@ class Database:
         """A connection whose statements all see the same moment (PostgreSQL)."""
         try:
             engine = self._engines()[0].execution_options(isolation_level="REPEATABLE READ")
-            async with engine.connect() as connection:
+            async with self._turn(self._free, doing), engine.connect() as connection:
                 yield connection
         except self._errors as error:
             raise self._failed(error, doing) from error
@@ -229,10 +280,31 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def _turn(self, free: asyncio.Semaphore, doing: str) -> AsyncIterator[None]:
+        """One of the connections is ours within the block; from then on the call is carried to its end.
+
+        Raises:
+            StoreUnavailable: None came free in time.
+        """
+        try:
+            async with asyncio.timeout(_QUEUE_S):
+                await free.acquire()
+        except TimeoutError:
+            problem = f"{self.location}: {doing}: none of its connections came free within {_QUEUE_S:.0f} s"
+            raise StoreUnavailable(problem) from None
+        try:
+            call = _call.get()
+            if call is not None:
+                call.began = True
+            yield
+        finally:
+            free.release()
+
+    @asynccontextmanager
     async def _transaction(self, doing: str, opening: bool) -> AsyncIterator[AsyncConnection]:
         committing = False
         try:
-            async with self._engines()[0].connect() as connection:
+            async with self._turn(self._free, doing), self._engines()[0].connect() as connection:
                 yield connection
                 committing = True
                 await connection.commit()

@@ -13,11 +13,12 @@ from trueup.model.positions import Position
 from trueup.model.trailing import TrailingRecord
 from trueup.ports import Owner, Record, Request, Standing, StoredObservation, Waiting
 from trueup.store import commit, desk, migrate, owners, queries
-from trueup.store.database import Database, Location
+from trueup.store.database import Database, Location, finishing
 
 __all__ = ["SqlStore"]
 
 
+@finishing
 class SqlStore:
     """See `trueup.ports.Store` for what each method promises."""
 
