@@ -487,8 +487,8 @@ class Store(Protocol):
         """Account → (its last observation as JSON, for `status`; written at)."""
         ...
 
-    async def account_states(self) -> dict[str, tuple[str, int]]:
-        """Account → (JSON, written at)."""
+    async def account_states(self, account: str | None = None) -> dict[str, tuple[str, int]]:
+        """Account → (JSON, written at); of all accounts, or of that one."""
         ...
 
     async def ask(self, account: str, kind: str, payload: str, at_ms: int) -> int:

@@ -69,6 +69,7 @@ class _Known:
     holds: list[Hold]
     recorded: list[RecordedOrder]
     paused: bool
+    trailing: int
 
     def recorded_of(self, row: Position) -> Sequence[RecordedOrder]:
         return self._by_row.get(row.position_id, ())
@@ -193,6 +194,7 @@ class AccountReconciler:
             orders=orders,
             unprotected_since={key: mark for (key, naked), mark in known.marks.items() if naked},
             wait_ms=settlement.wait_ms,
+            trailing=known.trailing,
         )
         self._blocked_reports(look, union)
         if orders is not None:
@@ -278,6 +280,7 @@ class AccountReconciler:
             holds=await self._store.holds(account=name, states=states) if stands.holds else [],
             recorded=await self._store.recorded_orders(name) if stands.orders else [],
             paused=stands.paused,
+            trailing=stands.trailing,
         )
 
     async def _recent_absences(self, *, decided_absence: bool) -> int:

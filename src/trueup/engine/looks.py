@@ -39,7 +39,12 @@ class LookOptions(Value, frozen=True, kw_only=True):
 
 @dataclass
 class Look:
-    """What one complete look found and what was committed. `book`: its rows, if nothing was."""
+    """What one complete look found and what was committed.
+
+    Attributes:
+        book: Its rows, if nothing was.
+        trailing: How many trailing records stood before it.
+    """
 
     settlement: Settlement
     quarantined: list[Quarantined]
@@ -54,6 +59,7 @@ class Look:
     wait_ms: int | None = None
     clock: ClockReading | None = None
     book: ActiveBook | None = None
+    trailing: int = 0
 
 
 class FoundTrue:

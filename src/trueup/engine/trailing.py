@@ -65,6 +65,10 @@ class KeptTriggers:
         """What is asked for next is read anew."""
         self._read = None
 
+    def none(self) -> None:
+        """No record stands, as somebody has just read: nothing need be."""
+        self._read = {}
+
     async def of(self, row: Position) -> Decimal | None:
         """Quote units; None: the lifecycle follows no price, or does not yet."""
         if self._read is None:

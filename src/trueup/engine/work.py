@@ -213,6 +213,8 @@ class AccountWork:
             self._effects.stops.triggers.forget()
             look = await self._look(owner, options)
             total.take(look)
+            if not look.trailing:
+                self._effects.stops.triggers.none()
             record = not options.dry_run
             with protective() if self.plan.mode is AccountMode.PROTECT else nullcontext():
                 total.kept = await self._keeper.wish(owner, look, record=record)
@@ -365,7 +367,7 @@ class AccountWork:
 
     async def _recalled(self) -> LastLook | None:
         """What an earlier process kept."""
-        kept = (await self._store.account_states()).get(self.plan.name)
+        kept = (await self._store.account_states(self.plan.name)).get(self.plan.name)
         return last_look(kept[0]) if kept is not None else None
 
     async def _announce(self, owner: Owner, kind: EventType, data: dict[str, object]) -> None:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import sqlalchemy as sa
@@ -26,6 +26,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from trueup.model.errors import ConfigurationError, StoreUnavailable
 from trueup.store.failures import DATABASE_ERRORS, translated
 from trueup.store.tables import Dialect, Tables, tables_for
+
+if TYPE_CHECKING:
+    from trueup.store import embedded
 
 __all__ = ["Database", "Location", "finishing", "locate"]
 
@@ -93,14 +96,18 @@ def locate(url: str) -> Location:
     )
 
 
+async def _connect(path: str, *, foreign_keys: bool = True) -> embedded.Connection:
+    from trueup.store import embedded  # late: its driver is of use here alone
+
+    pragmas = (*_SQLITE_PRAGMAS, f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+    return await embedded.connect(path, _BUSY_S, pragmas)
+
+
 def _sqlite_engine(path: str, *, foreign_keys: bool, reads: bool = False) -> AsyncEngine:
     """`reads`: for single statements, after which there is no transaction to roll back; else each transaction may write."""
-    pragmas = (*_SQLITE_PRAGMAS, f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
 
     async def connect() -> Any:
-        from trueup.store import embedded  # late: its driver is of use here alone
-
-        return await embedded.connect(path, _BUSY_S, pragmas)
+        return await _connect(path, foreign_keys=foreign_keys)
 
     ends: dict[str, Any] = {"pool_reset_on_return": None, "skip_autocommit_rollback": True} if reads else {}
     # The thread that ran last is the one to run next: it is warm.
@@ -209,6 +216,7 @@ class Database:
         count = _SQLITE_CONNECTIONS if self.dialect == "sqlite" else _POSTGRESQL_CONNECTIONS
         self._free = asyncio.Semaphore(count)
         self._free_readers = asyncio.Semaphore(count) if self.dialect == "sqlite" else self._free
+        self._readers: list[embedded.Connection] = []
 
     def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         """The engine, and its way of single statements without a transaction around them."""
@@ -240,6 +248,9 @@ class Database:
 
     async def dispose(self) -> None:
         engines, self._engine, self._reader = (self._engine, self._reader), None, None
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            await reader.close()
         for engine in engines:
             if engine is not None:
                 await engine.dispose()
@@ -252,6 +263,32 @@ class Database:
                 yield connection
         except self._errors as error:
             raise self._failed(error, doing, opening=opening) from error
+
+    async def rows(self, doing: str, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Of one statement that reads, without SQLAlchemy's work for each: it took more than the statement did.
+
+        Raises:
+            StoreUnavailable: The database does not answer, or refuses.
+        """
+        try:
+            async with self._turn(self._free_readers, doing):
+                if self.dialect == "sqlite":
+                    return await self._from_reader(sql, parameters)
+                async with self._engines()[1].connect() as connection:
+                    return list((await connection.exec_driver_sql(sql, tuple(parameters))).fetchall())
+        except self._errors as error:
+            raise self._failed(error, doing) from error
+
+    async def _from_reader(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """By a connection that only reads; the one that read last reads next, its thread is warm."""
+        reader = self._readers.pop() if self._readers else await _connect(self.location.target)
+        try:
+            found = await reader.rows(sql, parameters)
+        except BaseException:
+            await reader.close()
+            raise
+        self._readers.append(reader)
+        return found
 
     @asynccontextmanager
     async def snapshot(self, doing: str) -> AsyncIterator[AsyncConnection]:

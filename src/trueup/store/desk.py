@@ -76,8 +76,9 @@ async def is_paused(database: Database, account: str) -> bool:
 
 
 async def standing(database: Database, account: str) -> Standing:
-    async with database.read(f"reading what stands of account {account!r}") as connection:
-        row: Any = (await statements_for(database.dialect).standing.run(connection, account=account)).one()
+    statement = statements_for(database.dialect).standing
+    doing = f"reading what stands of account {account!r}"
+    [row] = await database.rows(doing, statement.sql, statement.values({"account": account}))
     return Standing(
         paused=bool(row[0]),
         pin=Identity(fingerprint=row[1], strength=row[2]) if row[1] is not None else None,
@@ -95,9 +96,11 @@ async def set_account_states(database: Database, states: Mapping[str, tuple[str,
         await statements_for(database.dialect).account_state.run(connection, rows)
 
 
-async def account_states(database: Database) -> dict[str, tuple[str, int]]:
+async def account_states(database: Database, account: str | None) -> dict[str, tuple[str, int]]:
     states = database.tables.account_state
     query = sa.select(states.c.account, states.c.state, states.c.at_ms).where(states.c.state.is_not(None))
+    if account is not None:
+        query = query.where(states.c.account == account)
     async with database.read("reading the accounts' states") as connection:
         return {row[0]: (row[1], row[2]) for row in await connection.execute(query.order_by(states.c.account))}
 
@@ -117,8 +120,9 @@ async def ask(database: Database, account: str, kind: str, payload: str, at_ms: 
 
 async def waiting(database: Database, now_ms: int) -> Waiting:
     """See `trueup.ports.Store.waiting`."""
-    async with database.read("reading which accounts somebody waits for") as connection:
-        rows: Any = (await statements_for(database.dialect).waiting.run(connection, now=now_ms)).fetchall()
+    statement = statements_for(database.dialect).waiting
+    doing = "reading which accounts somebody waits for"
+    rows = await database.rows(doing, statement.sql, statement.values({"now": now_ms}))
     return Waiting(
         requests=frozenset(row[1] for row in rows if row[0] == 0),
         notices=frozenset(row[1] for row in rows if row[0] == 1),

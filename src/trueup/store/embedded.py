@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import aiosqlite
 
-__all__ = ["connect"]
+__all__ = ["Connection", "connect"]
 
 _BEGIN: Final = "BEGIN IMMEDIATE"
 
@@ -26,7 +26,7 @@ _Ran = tuple[Any, int, int | None, list[Any]]
 """A cursor's description, rowcount and lastrowid, and its rows."""
 
 
-class _Connection(aiosqlite.Connection):
+class Connection(aiosqlite.Connection):
     """What SQLAlchemy takes for aiosqlite's."""
 
     _begins = False
@@ -38,6 +38,17 @@ class _Connection(aiosqlite.Connection):
     def begin(self) -> None:
         """A transaction that may write begins with the next statement."""
         self._begins = True
+
+    async def prepare(self, pragmas: Sequence[str]) -> None:
+        def run() -> None:
+            for pragma in pragmas:
+                self._conn.execute(pragma).close()
+
+        await self._step(run)
+
+    async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Of one statement that reads."""
+        return (await self.run(sqlite3.Connection.execute, sql, parameters))[3]
 
     async def run(self, method: Callable[..., sqlite3.Cursor], sql: str, parameters: Any) -> _Ran:
         """`method`: of `sqlite3.Connection`, ``execute`` or ``executemany``."""
@@ -86,7 +97,7 @@ class _Cursor:
     rowcount = -1
     lastrowid: int | None = None
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows: list[Any] = []
 
@@ -110,7 +121,7 @@ class _Cursor:
         """Closed already, where it ran."""
 
 
-async def connect(path: str, busy_s: float, pragmas: Sequence[str]) -> aiosqlite.Connection:
+async def connect(path: str, busy_s: float, pragmas: Sequence[str]) -> Connection:
     """A connection in autocommit.
 
     Args:
@@ -122,16 +133,15 @@ async def connect(path: str, busy_s: float, pragmas: Sequence[str]) -> aiosqlite
     """
 
     def connector() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
-        try:
-            for pragma in pragmas:
-                connection.execute(pragma).close()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
 
-    opened = _Connection(connector, 64)
+    opened = Connection(connector, 64)
     thread: Any = getattr(opened, "_thread", opened)  # before 0.22 the connection is its own thread
     thread.daemon = True
-    return await opened
+    await opened
+    try:
+        await opened.prepare(pragmas)
+    except BaseException:
+        await opened.close()
+        raise
+    return opened

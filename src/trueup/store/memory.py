@@ -279,8 +279,8 @@ class MemoryStore:
     async def set_account_states(self, states: Mapping[str, tuple[str, int]]) -> None:
         self.database.states.update(states)
 
-    async def account_states(self) -> dict[str, tuple[str, int]]:
-        return dict(sorted(self.database.states.items()))
+    async def account_states(self, account: str | None = None) -> dict[str, tuple[str, int]]:
+        return {name: state for name, state in sorted(self.database.states.items()) if account in (None, name)}
 
     async def ask(self, account: str, kind: str, payload: str, at_ms: int) -> int:
         asked, kept_since = self.database.asked, at_ms - REQUEST_DAYS * DAY_MS

@@ -6,6 +6,7 @@ Each function is one statement and sees one moment. Rows that cannot be read are
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ from trueup.store.rows import (
     unreadable,
 )
 from trueup.store.statements import statements_for
+from trueup.store.tables import Dialect, tables_for
 
 __all__ = [
     "active",
@@ -61,15 +63,37 @@ async def _fetch(database: Database, doing: str, query: sa.Select[Any]) -> Seque
         return rows
 
 
-async def _rows(database: Database, doing: str, table: sa.Table, names: Sequence[str], *where: Any) -> Sequence[Any]:
-    return await _fetch(database, doing, raw(table, names).where(*where).order_by(table.c.id))
+@functools.cache
+def _by(
+    dialect: Dialect, table: str, names: tuple[str, ...], equal: tuple[str, ...], states: tuple[str, ...]
+) -> Statement:
+    """Rows of a table, by what some columns equal (and `since_ms`, when they were created at least), in order of their ids."""
+    found: sa.Table = getattr(tables_for(dialect), table)
+    where: list[Any] = [found.c[name] == sa.bindparam(name) for name in equal if name != "since_ms"]
+    if "since_ms" in equal:
+        where.append(found.c.created_at_ms >= sa.bindparam("since_ms", type_=sa.BigInteger()))
+    if states:
+        where.append(found.c.state.in_([sa.literal_column(f"'{state}'") for state in states]))
+    return Statement(dialect, raw(found, names).where(*where).order_by(found.c.id))
+
+
+async def _rows(
+    database: Database,
+    doing: str,
+    table: str,
+    names: tuple[str, ...],
+    states: Sequence[EffectState | HoldState] = (),
+    **equal: Any,
+) -> Sequence[Any]:
+    """Those whose columns equal what is given; None: any."""
+    given = {name: value for name, value in equal.items() if value is not None}
+    among = tuple(sorted(state.value for state in states))
+    return await _known(database, doing, _by(database.dialect, table, names, tuple(given), among), **given)
 
 
 async def _known(database: Database, doing: str, statement: Statement, **given: Any) -> Sequence[Any]:
     """The rows of one that was compiled before."""
-    async with database.read(doing) as connection:
-        rows: Sequence[Any] = (await statement.run(connection, **given)).fetchall()
-        return rows
+    return await database.rows(doing, statement.sql, statement.values(given))
 
 
 async def active(database: Database, account: str) -> ActiveBook:
@@ -89,12 +113,9 @@ async def positions(database: Database, status: str, account: str | None) -> lis
     """See `trueup.ports.Store.positions`."""
     if status not in STATUSES:
         raise ConfigurationError(f"positions: status must be one of {', '.join(STATUSES)}, found {status!r}")
-    table = database.tables.positions
-    where: list[Any] = [] if account is None else [table.c.account == account]
-    if status != "all":
-        where.append(table.c.status == status)
+    wanted = None if status == "all" else status
     found = []
-    for row in await _rows(database, "reading the book", table, POSITION_COLUMNS, *where):
+    for row in await _rows(database, "reading the book", "positions", POSITION_COLUMNS, account=account, status=wanted):
         try:
             found.append(read_position(row))
         except Unreadable:
@@ -196,9 +217,9 @@ async def count_events(database: Database, kind: str, account: str, since_ms: in
 async def observations_of(database: Database, position_id: int | None, since_ms: int) -> list[StoredObservation]:
     table = database.tables.observations
     names = ("id", "account", "position_id", "at_ms", "name", "input", "output")
-    where: list[Any] = [table.c.at_ms >= since_ms]
+    query = raw(table, names).where(table.c.at_ms >= since_ms).order_by(table.c.id)
     if position_id is not None:
-        where.append(table.c.position_id == position_id)
+        query = query.where(table.c.position_id == position_id)
     return [
         StoredObservation(
             observation_id=row[0],
@@ -209,14 +230,13 @@ async def observations_of(database: Database, position_id: int | None, since_ms:
             input=row[5],
             output=row[6],
         )
-        for row in await _rows(database, "reading the observations", table, names, *where)
+        for row in await _fetch(database, "reading the observations", query)
     ]
 
 
 async def effects(
     database: Database, account: str | None, states: Sequence[EffectState], kind: EffectKind | None, since_ms: int
 ) -> list[Effect]:
-    table = database.tables.effects
     names = (
         "id",
         "account",
@@ -232,13 +252,7 @@ async def effects(
         "outcome",
         "last_error",
     )
-    where: list[Any] = [] if account is None else [table.c.account == account]
-    if states:
-        where.append(table.c.state.in_([state.value for state in states]))
-    if kind is not None:
-        where.append(table.c.kind == kind.value)
-    if since_ms:
-        where.append(table.c.created_at_ms >= since_ms)
+    equal = {"account": account, "kind": kind.value if kind is not None else None, "since_ms": since_ms or None}
     return [
         Effect(
             effect_id=row[0],
@@ -255,12 +269,11 @@ async def effects(
             outcome=row[11],
             last_error=row[12],
         )
-        for row in await _rows(database, "reading the effects", table, names, *where)
+        for row in await _rows(database, "reading the effects", "effects", names, states, **equal)
     ]
 
 
 async def holds(database: Database, account: str | None, states: Sequence[HoldState]) -> list[Hold]:
-    table = database.tables.holds
     names = (
         "id",
         "account",
@@ -275,9 +288,6 @@ async def holds(database: Database, account: str | None, states: Sequence[HoldSt
         "decided_at_ms",
         "note",
     )
-    where: list[Any] = [] if account is None else [table.c.account == account]
-    if states:
-        where.append(table.c.state.in_([state.value for state in states]))
     return [
         Hold(
             hold_id=row[0],
@@ -293,7 +303,7 @@ async def holds(database: Database, account: str | None, states: Sequence[HoldSt
             decided_at_ms=row[10],
             note=row[11],
         )
-        for row in await _rows(database, "reading the holds", table, names, *where)
+        for row in await _rows(database, "reading the holds", "holds", names, states, account=account)
     ]
 
 

@@ -41,6 +41,7 @@ __all__ = [
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _OWN_LENGTH: Final = len("2026-01-01T12:00:00.000Z")
+_CLOCK_LENGTH: Final = len("2026-01-01 12:00:00")
 _LAST_YEAR: Final = 9000  # PostgreSQL's 'infinity' arrives as the year 9999
 
 POSITION_COLUMNS: Final = (
@@ -139,9 +140,12 @@ def _instant(value: object, where: _Where, column: str) -> int | None:
 
 
 def _required_instant(value: object, where: _Where, column: str) -> int:
-    if type(value) is str and len(value) == _OWN_LENGTH and value[-1] == "Z":
-        try:  # our own form, on every row: the common one goes first
-            return (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND
+    if type(value) is str:  # the two forms that nearly every row has: ours, and what SQLite's own clock gives a bot
+        try:
+            if len(value) == _OWN_LENGTH and value[-1] == "Z":
+                return (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND
+            if len(value) == _CLOCK_LENGTH and value[10] == " " and value.isascii():
+                return (datetime.fromisoformat(value + "Z") - _EPOCH) // _MILLISECOND
         except ValueError:
             pass
     if type(value) is datetime and value.tzinfo is not None and value.year <= _LAST_YEAR:

@@ -123,8 +123,8 @@ class SqlStore:
     async def set_account_states(self, states: Mapping[str, tuple[str, int]]) -> None:
         await desk.set_account_states(self._database, states)
 
-    async def account_states(self) -> dict[str, tuple[str, int]]:
-        return await desk.account_states(self._database)
+    async def account_states(self, account: str | None = None) -> dict[str, tuple[str, int]]:
+        return await desk.account_states(self._database, account)
 
     async def ask(self, account: str, kind: str, payload: str, at_ms: int) -> int:
         return await desk.ask(self._database, account, kind, payload, at_ms)

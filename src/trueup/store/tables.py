@@ -16,7 +16,6 @@ import functools
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 __all__ = ["ACTIVE_KEY", "OPEN_HOLD_STATES", "Dialect", "Tables", "schema_of", "tables_for"]
 
@@ -43,12 +42,17 @@ class _Columns:
 
     def __init__(self, dialect: Dialect) -> None:
         on_pg = dialect == "postgresql"
+        self._dialect = dialect
         self._number: Any = sa.Numeric() if on_pg else sa.Text()
-        self._instant: Any = postgresql.TIMESTAMP(timezone=True) if on_pg else sa.Text()
+        self._instant: Any = sa.TIMESTAMP(timezone=True) if on_pg else sa.Text()
         self._id: Any = sa.BigInteger() if on_pg else sa.Integer()
         self._document: Any = sa.JSON() if on_pg else sa.Text()
         self._false = sa.text("false") if on_pg else sa.text("0")
         self._now = sa.text("now()") if on_pg else sa.text("(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))")
+
+    def where(self, rows: Any) -> dict[str, Any]:
+        """Of an index of some rows alone. The other dialect is not named: naming it loads it."""
+        return {f"{self._dialect}_where": rows}
 
     def identity(self) -> sa.Column[Any]:
         return sa.Column("id", self._id, primary_key=True, autoincrement=True, info={"kind": "whole"})
@@ -196,8 +200,7 @@ class Tables:
                 "symbol",
                 sa.text(_SIDE),
                 unique=True,
-                sqlite_where=active,
-                postgresql_where=active,
+                **make.where(active),
             ),
             sa.Index("positions_by_account", "account", "status", "id"),
         )
@@ -228,7 +231,7 @@ class Tables:
             make.instant("updated_at", now=True),
             sa.UniqueConstraint("account", "symbol", "order_id", name="orders_once"),
             sa.Index("orders_by_position", "position_id"),
-            sa.Index("orders_open", "account", sqlite_where=is_open, postgresql_where=is_open),
+            sa.Index("orders_open", "account", **make.where(is_open)),
         )
 
     def _trades(self, make: _Columns) -> sa.Table:
@@ -300,8 +303,7 @@ class Tables:
                 "account",
                 "dedup_key",
                 unique=True,
-                sqlite_where=unfinished,
-                postgresql_where=unfinished,
+                **make.where(unfinished),
             ),
             sa.Index("effects_by_position", "position_id"),
         )
@@ -328,8 +330,7 @@ class Tables:
                 "kind",
                 "fingerprint",
                 unique=True,
-                sqlite_where=standing,
-                postgresql_where=standing,
+                **make.where(standing),
             ),
         )
 
@@ -378,7 +379,7 @@ class Tables:
             make.text("input", required=True),
             make.text("output", required=True),
             sa.Index("observations_by_position", "position_id"),
-            sa.Index("observations_unbound", "account", "id", sqlite_where=unbound, postgresql_where=unbound),
+            sa.Index("observations_unbound", "account", "id", **make.where(unbound)),
         )
 
     def _requests(self, make: _Columns) -> sa.Table:
@@ -394,7 +395,7 @@ class Tables:
             make.whole("taken_epoch"),
             make.text("result"),
             make.whole("answered_at_ms"),
-            sa.Index("requests_undone", "account", sqlite_where=undone, postgresql_where=undone),
+            sa.Index("requests_undone", "account", **make.where(undone)),
         )
 
 

@@ -126,6 +126,8 @@ async def test_pause_and_states_do_not_touch_each_other(store: Store) -> None:
     assert await store.account_states() == {}
     await store.set_account_states({"main": ('{"a":1}', NOW_MS)})
     await store.set_account_states({"b": ("{}", NOW_MS + 1)})
+    assert await store.account_states("b") == {"b": ("{}", NOW_MS + 1)}
+    assert await store.account_states("nobody") == {}
     assert await store.is_paused("main")
     await store.set_account_states({"main": ('{"a":2}', NOW_MS + 2)})
     await store.set_paused("main", False, NOW_MS)
