@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,11 +30,13 @@ class MachineClock:
         self._drift_ppm = drift_ppm
 
     def now_ms(self) -> int:
-        true_us = self._loop.now_us
-        return START_MS + self.offset_ms + (true_us + true_us * self._drift_ppm // 1_000_000) // 1000
+        true_us = self._loop._now_us
+        if self._drift_ppm:
+            true_us += true_us * self._drift_ppm // 1_000_000
+        return START_MS + self.offset_ms + true_us // 1000
 
     def monotonic_s(self) -> float:
         return self._loop.time() * (1 + self._drift_ppm / 1_000_000)
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds))
+        await self._loop.sleep(seconds)

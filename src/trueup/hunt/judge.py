@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import structlog
 
@@ -22,6 +21,7 @@ from trueup.hunt.truth import Lifecycle, Truth
 from trueup.model.effects import EffectKind, EffectState
 from trueup.model.holds import HoldState
 from trueup.model.positions import Evidence, Origin, Position, PositionStatus
+from trueup.sim.wire import pairs_of
 from trueup.sim.world.events import AccountChanged, ConditionalChanged, OrderChanged, WorldEvent
 from trueup.sim.world.ids import uuid_text
 from trueup.sim.world.types import ConditionalKind, ConditionalOrder, ConditionalStatus, EndReason, Order
@@ -208,7 +208,7 @@ class Judge:
 
     def asked(self, account: str | None, request: WireRequest) -> None:
         """A question of ours was served: when a symbol's position was last read before an act."""
-        path, symbol = request.path, dict(parse_qsl(request.query)).get("symbol")
+        path, symbol = request.path, dict(pairs_of(request.query)).get("symbol")
         if account is not None and symbol and ("ositionRisk" in path or path.endswith("/position/list")):
             self._read_ms[account, symbol] = self._world.now_ms()
 

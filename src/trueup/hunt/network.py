@@ -64,8 +64,11 @@ class Network:
         self.requests += 1
         answered: asyncio.Future[Outcome] = self.loop.create_future()
         self.later(self.way_s(), self._arrived, host, request, answered)
-        async with asyncio.timeout(total_s):
+        deadline = self.loop.call_later(total_s, _give_up, answered)
+        try:
             outcome = await answered
+        finally:
+            deadline.cancel()
         host.check()
         return outcome
 
@@ -122,10 +125,13 @@ class Network:
             self.ended(socket)
 
     def tick(self) -> None:
-        """The venue's sessions notice the time."""
+        """The venue's sessions notice the time; what they say about it wakes their sockets."""
         self.front.tick()
-        for socket in list(self._sockets):
-            socket.news()
+
+
+def _give_up(waiting: asyncio.Future[Any]) -> None:
+    if not waiting.done():
+        waiting.set_exception(TimeoutError())
 
 
 def _deliver(waiting: asyncio.Future[Any], value: Any) -> None:

@@ -26,7 +26,7 @@ from trueup.hunt.storage import Connection, StoreFaults, store_of
 from trueup.hunt.traders import SYMBOLS, Traders
 from trueup.model.effects import ON_VENUE
 from trueup.model.errors import NotDelivered
-from trueup.model.positions import Position, PositionStatus
+from trueup.model.positions import Position
 from trueup.model.values import to_json
 from trueup.sim.faults import Fault
 from trueup.sim.front import Front, Outcome
@@ -96,6 +96,7 @@ class Node:
         self.manager: PositionManager | None = None
         self.starts = 0
         self.dies_at: str | None = None
+        self.down_s = 0.0
 
     def start(self) -> None:
         """A new process, with nothing in memory."""
@@ -115,6 +116,8 @@ class Node:
         self._sim.judge.excuse(20.0)
         self._sim.note(self.name, "is killed")
         self._sim.network.died(host)
+        if not self._sim.quiet:
+            self._sim.later(self.down_s, self.start)
 
     async def _run(self, host: Host) -> None:
         """As `trueup run`, begun again by whatever watches over it when it ends by itself."""
@@ -129,7 +132,7 @@ class Node:
     async def _once(self, host: Host) -> None:
         sim = self._sim
         seed = sim.plan.seed * 1_000 + self.number * 100 + self.starts
-        connection = Connection(sim.database, host, seed)
+        connection = Connection(sim.database, host, sim.loop, seed)
         connection.faults = self.faults
         connection.before_commit = self._commits
         connection.after_commit = self._committed
@@ -226,7 +229,7 @@ class Simulation:
         self.loop.call_later(seconds, action, *args, context=self._nobody.copy())
 
     def active_rows(self) -> list[Position]:
-        return [row for row in self.database.rows.positions.values() if row.status is PositionStatus.ACTIVE]
+        return list(self.database.rows.active.values())
 
     def act(self, kind: str, **details: Any) -> EngineAct:
         return EngineAct(kind=kind, **details)
@@ -387,13 +390,7 @@ class Simulation:
             host.kill_at = host.steps + happening.data["steps"]
         else:
             node.dies_at = happening.kind
-        self._await_death(node, host, happening.data["down_s"])
-
-    def _await_death(self, node: Node, host: Host, down_s: float) -> None:
-        if host.alive and not self.quiet:
-            self.later(0.5, self._await_death, node, host, down_s)
-        elif not host.alive:
-            self.later(down_s, node.start)
+        node.down_s = happening.data["down_s"]
 
     def _pause(self, happening: Happening) -> None:
         host = self._node(happening).host

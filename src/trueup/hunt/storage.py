@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,12 +18,14 @@ from trueup.store.memory import MemoryDatabase, MemoryStore
 if TYPE_CHECKING:
     from trueup.model.changes import ChangeSet, Committed
     from trueup.ports import Owner, Store
-    from trueup.sim.loop import Host
+    from trueup.sim.loop import Host, SimLoop
 
 __all__ = ["Connection", "StoreFaults", "store_of"]
 
 _HANG_S = 15.0
 _SHARE_TIMED = 0.2
+_HINTS = ("waiting",)
+"""Asked several times a second, and the answer only says where to look: nothing that comes between matters."""
 
 
 @dataclass
@@ -51,13 +52,14 @@ class Connection:
         before_commit, after_commit: Told at the instant; may kill the host.
     """
 
-    def __init__(self, database: MemoryDatabase, host: Host, seed: int) -> None:
+    def __init__(self, database: MemoryDatabase, host: Host, loop: SimLoop, seed: int) -> None:
         self.faults = StoreFaults()
         self.calls = 0
         self.before_commit: Callable[[ChangeSet], None] = lambda _: None
         self.after_commit: Callable[[Owner, ChangeSet, Committed], None] = lambda *_: None
         self._store = MemoryStore(database)
         self._host = host
+        self._sleep = loop.sleep
         self._chance = random.Random(seed)  # noqa: S311 - reproducible faults, not secrets
         self._known: dict[str, Callable[..., Awaitable[Any]]] = {}
 
@@ -87,7 +89,7 @@ class Connection:
         await self._way()
         self._host.check()
         if faults.hangs and chance.random() < faults.hangs:
-            await asyncio.sleep(_HANG_S)
+            await self._sleep(_HANG_S)
             raise StoreUnavailable(f"{name}: the database did not answer within {_HANG_S:g} s", maybe_committed=True)
         if faults.lost and chance.random() < faults.lost:
             raise StoreUnavailable(f"{name}: the connection was lost")
@@ -99,8 +101,9 @@ class Connection:
             self.after_commit(args[0], args[1], result)
             self._host.check()
         lost = faults.answer_lost and chance.random() < faults.answer_lost
-        await self._way()
-        self._host.check()
+        if name not in _HINTS or lost or faults.slow_ms:
+            await self._way()
+            self._host.check()
         if lost:
             raise StoreUnavailable(f"{name}: the connection was lost before the answer came", maybe_committed=True)
         return result
@@ -109,7 +112,7 @@ class Connection:
         """Often too short to count, sometimes milliseconds: others get between in either case."""
         slow_ms = self.faults.slow_ms
         timed = slow_ms or self._chance.random() < _SHARE_TIMED
-        await asyncio.sleep((self._chance.random() * 4 + slow_ms) / 1000 if timed else 0)
+        await self._sleep((self._chance.random() * 4 + slow_ms) / 1000 if timed else 0)
 
 
 def store_of(connection: Connection) -> Store:

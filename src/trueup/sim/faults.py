@@ -19,9 +19,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import parse_qsl
 
-from trueup.sim.wire import WireRequest, venue_of
+from trueup.sim.wire import WireRequest, pairs_of, venue_of
 from trueup.sim.world.types import Venue
 
 
@@ -279,6 +278,8 @@ class FaultPlan:
 
     def strike_message(self, path: str, account: str | None, text: str, now_ms: int) -> list[Fault]:
         """The faults that this stream message meets; each of them is counted."""
+        if not self._planned:
+            return []
         return self._struck(
             (
                 p
@@ -292,6 +293,8 @@ class FaultPlan:
 
     def strike_stream(self, path: str, account: str | None, now_ms: int, kinds: Iterable[FaultKind]) -> Fault | None:
         """The first fault of those kinds that this session meets; it is counted."""
+        if not self._planned:
+            return None
         wanted = frozenset(kinds)
         struck = self._struck(
             (p for p in self._planned.values() if p.fault.kind in wanted and _stream_matches(p.fault, path, account)),
@@ -331,12 +334,12 @@ class FaultPlan:
 
 def parameters_of(request: WireRequest) -> dict[str, str]:
     """Parameters of the query and of a form or JSON body."""
-    found = dict(parse_qsl(request.query, keep_blank_values=True))
+    found = dict(pairs_of(request.query))
     if not request.body:
         return found
     text = request.body.decode("utf-8", "replace")
     if not text.lstrip().startswith("{"):
-        return found | dict(parse_qsl(text, keep_blank_values=True))
+        return found | dict(pairs_of(text))
     try:
         data = json.loads(text)
     except ValueError:

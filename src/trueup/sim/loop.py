@@ -23,6 +23,7 @@ import random
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, NoReturn, TypeVar
 
 __all__ = ["Deadlock", "Host", "HostKilled", "Livelock", "RealWorld", "SimFuture", "SimLoop", "SimTask"]
@@ -85,13 +86,13 @@ _HOST: contextvars.ContextVar[Host | None] = contextvars.ContextVar("trueup_sim_
 
 
 class SimFuture(asyncio.Future[T]):
-    """A future that hashes by the order of its making."""
+    """A future that hashes by the order in which futures are first hashed; few ever are."""
 
-    def __init__(self, *, loop: SimLoop) -> None:
-        self._number = loop.next_number()
-        super().__init__(loop=loop)
+    _number: int | None = None
 
     def __hash__(self) -> int:
+        if self._number is None:
+            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
         return self._number
 
     def __eq__(self, other: object) -> bool:
@@ -153,6 +154,10 @@ def _refuse(name: str) -> Any:
     return refused
 
 
+_wake: Callable[[asyncio.Future[Any], Any], None] = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+"""What `asyncio.sleep` sets its timer to."""
+
+
 class SimLoop(asyncio.AbstractEventLoop):
     """See the module.
 
@@ -165,7 +170,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._chance = random.Random(seed)  # noqa: S311 - a reproducible order, not a secret
         self._fifo = fifo
         self._now_us = 0
-        self._number = 0
+        self.next_number: Callable[[], int] = count(1).__next__
         self._ready: list[_Handle] = []
         self._timers: list[tuple[int, int, _Handle]] = []
         self._running = self._stopping = self._closed = False
@@ -189,15 +194,11 @@ class SimLoop(asyncio.AbstractEventLoop):
     @property
     def trace_hash(self) -> str:
         """Of all steps so far."""
-        return f"{self._trace:016x}"
+        return f"{self._trace & _MASK:016x}"
 
     def mix(self, value: int) -> None:
         """Mixes something else that must repeat (what was sent, what was committed) into `trace_hash`."""
         self._trace = ((self._trace ^ value) * 1_099_511_628_211 + 0x9E3779B97F4A7C15) & _MASK
-
-    def next_number(self) -> int:
-        self._number += 1
-        return self._number
 
     # scheduling
     def call_soon(  # type: ignore[override]
@@ -210,7 +211,8 @@ class SimLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Any:
-        return self._at(self._now_us + max(0, round(delay * _MICRO)), callback, args, context)
+        delay_us = round(delay * _MICRO) if delay > 0 else 0
+        return self._at(self._now_us + delay_us, callback, args, context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
@@ -227,6 +229,18 @@ class SimLoop(asyncio.AbstractEventLoop):
         handle = _Handle(callback, args, context, self.next_number(), when_us)
         heapq.heappush(self._timers, (when_us, handle.number, handle))
         return handle
+
+    async def sleep(self, seconds: float) -> None:
+        """As `asyncio.sleep`, a little shorter: it is what a simulation does most."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future = SimFuture[None](loop=self)
+        timer = self.call_later(seconds, _wake, future, None)
+        try:
+            await future
+        finally:
+            timer.cancel()
 
     def create_future(self) -> SimFuture[Any]:
         return SimFuture(loop=self)
@@ -372,8 +386,15 @@ class SimLoop(asyncio.AbstractEventLoop):
             self.steps += 1
             if self.steps - at_step > _STEPS_PER_INSTANT:
                 raise Livelock(f"more than {_STEPS_PER_INSTANT} steps at {at_us / _MICRO:.6f} s: {self._who()}")
-            self._trace = ((self._trace ^ (handle.number + self._now_us)) * 1_099_511_628_211 + 1) & _MASK
-            self._run(handle)
+            self._trace = hash((self._trace, handle.number, self._now_us))  # of numbers: no hash seed is in it
+            try:
+                handle.context.run(handle.callback, *handle.args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except HostKilled:
+                continue
+            except BaseException as error:
+                self.problems.append({"message": f"{handle.callback!r} failed", "exception": error})
 
     def _run(self, handle: _Handle) -> None:
         try:
@@ -386,18 +407,24 @@ class SimLoop(asyncio.AbstractEventLoop):
             self.problems.append({"message": f"{handle.callback!r} failed", "exception": error})
 
     def _advance(self) -> None:
-        """To the earliest timer; all of that instant can run then."""
+        """To the earliest timer; all of that instant can run then. Who only slept is woken at once: that is no step."""
         timers = self._timers
         while timers and timers[0][2].stopped:
             heapq.heappop(timers)
         if not timers:
             raise Deadlock(f"nothing can run and no timer is set; waiting: {self._who()}")
         when_us = timers[0][0]
-        self._now_us = max(self._now_us, when_us)
+        if when_us > self._now_us:
+            self._now_us = when_us
+        ready = self._ready
         while timers and timers[0][0] <= when_us:
             handle = heapq.heappop(timers)[2]
-            if not handle.stopped:
-                self._ready.append(handle)
+            if handle.stopped:
+                continue
+            if handle.callback is _wake:
+                _wake(*handle.args)
+            else:
+                ready.append(handle)
 
     def _who(self) -> str:
         return ", ".join(sorted(task.get_name() for task in self._waiting if not task.done())) or "no task"

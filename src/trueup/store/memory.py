@@ -81,6 +81,7 @@ class MemoryDatabase:
             if position.key in self.rows.active_keys:
                 raise second_active(position.key)
             self.rows.active_keys[position.key] = row_id
+            self.rows.active[row_id] = position
         self.rows.positions[row_id] = position
         return row_id
 
@@ -140,8 +141,8 @@ class MemoryStore:
         return ActiveBook(
             positions=tuple(
                 position
-                for position in self._rows.positions.values()
-                if position.account == account and position.status is PositionStatus.ACTIVE
+                for _, position in sorted(self._rows.active.items())
+                if position.account == account
             ),
             unreadable=tuple(row for owned_by, row in self._rows.unreadable.values() if owned_by == account),
         )
@@ -224,9 +225,10 @@ class MemoryStore:
         kind: EffectKind | None = None,
         since_ms: int = 0,
     ) -> list[Effect]:
+        done = not states or EffectState.DONE in states
         return [
             effect
-            for effect in self._rows.effects.values()
+            for effect in (self._rows.effects if done else self._rows.undone).values()
             if account in (None, effect.account)
             and (not states or effect.state in states)
             and kind in (None, effect.kind)
@@ -272,7 +274,7 @@ class MemoryStore:
             marks=sum(mark.key.account == account for mark in rows.marks.values()),
             holds=sum(hold.account == account and hold.state in changeset.STANDING for hold in rows.holds.values()),
             orders=len(await self.recorded_orders(account)),
-            effects=sum(e.account == account and e.state is not EffectState.DONE for e in rows.effects.values()),
+            effects=sum(effect.account == account for effect in rows.undone.values()),
             trailing=len(await self.trailing(account)),
         )
 
@@ -303,10 +305,8 @@ class MemoryStore:
         asked = (asked.request for asked in self.database.asked.values())
         due = (
             effect
-            for effect in self._rows.effects.values()
-            if effect.kind is EffectKind.NOTIFY
-            and effect.state is not EffectState.DONE
-            and effect.next_attempt_at_ms <= now_ms
+            for effect in self._rows.undone.values()
+            if effect.kind is EffectKind.NOTIFY and effect.next_attempt_at_ms <= now_ms
         )
         return Waiting(
             requests=frozenset(request.account for request in asked if request.state != "done"),

@@ -43,15 +43,21 @@ T = TypeVar("T")
 
 @dataclass
 class MemoryRows:
-    """The tables that a commit writes, in the order of their ids."""
+    """The tables that a commit writes, in the order of their ids.
+
+    Attributes:
+        active, undone: Those of `positions` and `effects` that everybody asks for again and again.
+    """
 
     positions: dict[int, Position] = field(default_factory=dict)
     unreadable: dict[int, tuple[str, UnreadableRow]] = field(default_factory=dict)
+    active: dict[int, Position] = field(default_factory=dict)
     active_keys: dict[PositionKey, int] = field(default_factory=dict)
     orders: dict[tuple[str, str, str], RecordedOrder] = field(default_factory=dict)
     trades: dict[tuple[int, str], RecordedTrade] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     effects: dict[int, Effect] = field(default_factory=dict)
+    undone: dict[int, Effect] = field(default_factory=dict)
     holds: dict[int, Hold] = field(default_factory=dict)
     marks: dict[tuple[PositionKey, MarkKind], Mark] = field(default_factory=dict)
     trailing: dict[int, TrailingRecord] = field(default_factory=dict)
@@ -259,6 +265,9 @@ class MemoryCommit:
         rows.positions[position.position_id] = position
         if position.status is PositionStatus.ACTIVE:
             rows.active_keys[position.key] = position.position_id
+            rows.active[position.position_id] = position
+        else:
+            rows.active.pop(position.position_id, None)
 
     def _order(self, new: RecordedOrder, position_id: int | None) -> None:
         place = (new.account, new.symbol, new.order_id)
@@ -287,12 +296,11 @@ class MemoryCommit:
                 self._rows.orders[place] = msgspec.structs.replace(known, status=OrderStatus(status), seen_at_ms=now_ms)
 
     def _effect(self, new: NewEffect, position_id: int | None) -> int:
-        for known in self._rows.effects.values():
-            same = (known.account, known.dedup_key) == (new.account, new.dedup_key)
-            if same and known.state is not EffectState.DONE:
+        for known in self._rows.undone.values():
+            if known.dedup_key == new.dedup_key and known.account == new.account:
                 return known.effect_id
         effect_id = self._rows.next_id("effects")
-        self._rows.effects[effect_id] = Effect(
+        self._rows.effects[effect_id] = self._rows.undone[effect_id] = Effect(
             effect_id=effect_id,
             account=new.account,
             kind=new.kind,
@@ -311,10 +319,11 @@ class MemoryCommit:
 
     def _check_states(self) -> None:
         account = self._changes.account
-        finished = {effect_id for effect_id, e in self._rows.effects.items() if e.state is EffectState.DONE}
+        finished: set[int] = set()
         for update in self._changes.effect_updates:
             effect = self._rows.effects.get(update.effect_id)
-            done = update.effect_id in finished and update.state is not EffectState.DONE
+            over = update.effect_id in finished or (effect is not None and effect.state is EffectState.DONE)
+            done = over and update.state is not EffectState.DONE
             if effect is None or effect.account != account or done:
                 raise changeset.stale_effect(account)
             if update.state is EffectState.DONE:
@@ -328,7 +337,7 @@ class MemoryCommit:
 
     def _effect_updates(self) -> None:
         for update in self._changes.effect_updates:
-            self._rows.effects[update.effect_id] = msgspec.structs.replace(
+            effect = self._rows.effects[update.effect_id] = msgspec.structs.replace(
                 self._rows.effects[update.effect_id],
                 state=update.state,
                 attempts=update.attempts,
@@ -337,6 +346,10 @@ class MemoryCommit:
                 last_error=update.last_error,
                 done_at_ms=update.done_at_ms,
             )
+            if effect.state is EffectState.DONE:
+                self._rows.undone.pop(effect.effect_id, None)
+            else:
+                self._rows.undone[effect.effect_id] = effect
 
     def _hold_updates(self) -> None:
         for update in self._changes.hold_updates:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
-from urllib.parse import parse_qsl
 
 from trueup.sim.binance.errors import ApiError, illegal_characters, missing, not_valid
+from trueup.sim.wire import pairs_of
 
 DECIMAL_RANGE = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 INTEGER_RANGE = r"^[0-9]{1,20}$"
@@ -119,7 +119,7 @@ class Params:
 
 
 def _pairs(encoded: str) -> dict[str, str]:
-    pairs = parse_qsl(encoded, keep_blank_values=True)
+    pairs = pairs_of(encoded)
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ApiError(-1101, "Duplicate values for a parameter detected.")

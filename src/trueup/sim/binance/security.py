@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from enum import StrEnum
 
@@ -80,7 +79,7 @@ def _check_signature(request: WireRequest, params: Params, owner: AccountSpec) -
     if given is None:
         raise missing("signature")
     payload = _unsigned(request.query) + _unsigned(request.body.decode("utf-8", "replace"))
-    wanted = hmac.new(owner.api_secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+    wanted = hmac.digest(owner.api_secret.encode(), payload.encode(), "sha256").hex()
     if not hmac.compare_digest(wanted.encode(), given.lower().encode()):
         raise ApiError(-1022, "Signature for this request is not valid.")
 

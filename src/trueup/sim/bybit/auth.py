@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from trueup.sim.bybit.errors import ApiError
@@ -21,7 +20,7 @@ _AHEAD_MS = 1_000
 
 def signature(secret: str, text: str) -> str:
     """The lower-case hex HMAC-SHA256 that Bybit expects."""
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
 
 
 def authenticate(world: World, request: WireRequest, now_ms: int) -> AccountSpec:

@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
-from urllib.parse import parse_qsl
 
 from trueup.sim.bybit.errors import ApiError, bad_parameter
+from trueup.sim.wire import pairs_of
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _INTEGER = re.compile(r"-?[0-9]+")
@@ -32,7 +32,7 @@ class Params:
     @classmethod
     def of_query(cls, query: str) -> Params:
         """Of a GET request; the last of several equal names counts."""
-        return cls(dict(parse_qsl(query, keep_blank_values=True)))
+        return cls(dict(pairs_of(query)))
 
     @classmethod
     def of_body(cls, body: bytes) -> Params:

@@ -15,7 +15,8 @@ _INVERSE = pow(_PRIME, -1, 1 << 64)
 def uuid_text(number: int) -> str:
     """A UUID-shaped text for a number below 2**64; different numbers look unrelated."""
     mixed = (number * _PRIME) % (1 << 64)
-    return str(uuid.UUID(int=(((mixed << 64) | number) ^ _MASK)))
+    digits = f"{((mixed << 64) | number) ^ _MASK:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def uuid_number(text: str) -> int | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from trueup.sim.world.kinds import (
     AttachMode,
@@ -115,6 +116,7 @@ class InstrumentSpec:
         return _decimals(self.quantity_step)
 
 
+@lru_cache(maxsize=1_024)
 def _decimals(step: Decimal) -> int:
     exponent = step.normalize().as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
