@@ -270,7 +270,7 @@ class SimSession:
             method,
             url.raw_path,
             url.raw_query_string,
-            {str(name).lower(): str(value) for name, value in (options.get("headers") or {}).items()},
+            {name.lower(): value for name, value in options["headers"].items()},
             options.get("data") or b"",
             self._client_ip,
         )
