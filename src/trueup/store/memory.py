@@ -140,9 +140,7 @@ class MemoryStore:
     async def active(self, account: str) -> ActiveBook:
         return ActiveBook(
             positions=tuple(
-                position
-                for _, position in sorted(self._rows.active.items())
-                if position.account == account
+                position for _, position in sorted(self._rows.active.items()) if position.account == account
             ),
             unreadable=tuple(row for owned_by, row in self._rows.unreadable.values() if owned_by == account),
         )
