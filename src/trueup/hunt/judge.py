@@ -208,8 +208,10 @@ class Judge:
 
     def asked(self, account: str | None, request: WireRequest) -> None:
         """A question of ours was served: when a symbol's position was last read before an act."""
-        path, symbol = request.path, dict(pairs_of(request.query)).get("symbol")
-        if account is not None and symbol and ("ositionRisk" in path or path.endswith("/position/list")):
+        if account is None or not ("ositionRisk" in request.path or request.path.endswith("/position/list")):
+            return
+        symbol = dict(pairs_of(request.query)).get("symbol")
+        if symbol:
             self._read_ms[account, symbol] = self._world.now_ms()
 
     # at each commit

@@ -11,9 +11,10 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+import msgspec
 
 from trueup.sim.faults import Fault, FaultKind, FaultPlan, Planned
 from trueup.sim.journal import Journal
@@ -38,8 +39,7 @@ def build_wires(world: World, packages: Sequence[str] = WIRES) -> list[Wire]:
     return [import_module(package).build_wire(world) for package in packages]
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """What was decided for a request when it came: whose it is, the faults that it meets, and how long it waits before it
     is served.
     """
@@ -49,8 +49,7 @@ class Admission:
     account: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What the client gets: an answer (`response`), a closed connection (`disconnect`), or nothing (`hang`).
 
     `wait_ms` pass before it is sent; `drip_ms` are spread over the body while it is sent.
@@ -171,6 +170,8 @@ class Front:
 
     def _spoiled(self, request: WireRequest, response: WireResponse, faults: Sequence[Fault]) -> Outcome:
         """What a client gets of an answer that the venue gave."""
+        if not faults:
+            return Outcome(response)
         wait_ms = sum(f.delay_ms for f in faults if f.kind is FaultKind.SLOW and f.when == "after")
         drip_ms = sum(f.delay_ms for f in faults if f.kind is FaultKind.SLOW and f.when == "drip")
         for fault in faults:

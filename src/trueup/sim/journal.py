@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from trueup.sim.faults import Fault, parameters_of
 from trueup.sim.wire import WireRequest
@@ -21,8 +22,7 @@ _RATE_S = 5
 _SECRET = frozenset({"signature", "listenKey"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One request and what came of it.
 
     `number` counts from 1 over the venue's life; `at_ms` is venue time. `status` is the HTTP status that was sent, None

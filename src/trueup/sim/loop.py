@@ -414,8 +414,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         if not timers:
             raise Deadlock(f"nothing can run and no timer is set; waiting: {self._who()}")
         when_us = timers[0][0]
-        if when_us > self._now_us:
-            self._now_us = when_us
+        self._now_us = max(self._now_us, when_us)
         ready = self._ready
         while timers and timers[0][0] <= when_us:
             handle = heapq.heappop(timers)[2]

@@ -12,12 +12,14 @@ One world, two wires, one port. Binance: REST `/fapi/…`, streams `/ws…`, `/s
 
 from __future__ import annotations
 
+import hmac
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from trueup.sim.world.types import Venue
 
@@ -44,6 +46,18 @@ def _under(path: str, roots: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=64)
+def _keyed(secret: str) -> hmac.HMAC:
+    return hmac.new(secret.encode(), digestmod="sha256")
+
+
+def signed_with(secret: str, text: str) -> str:
+    """The lower-case hex HMAC-SHA256 that both venues expect. The secrets are a simulated venue's own."""
+    signing = _keyed(secret).copy()
+    signing.update(text.encode())
+    return signing.hexdigest()
+
+
+@lru_cache(maxsize=64)
 def pairs_of(encoded: str) -> tuple[tuple[str, str], ...]:
     """Names and values of a query or a form, blank ones too; the same request is read by the front, the wire and a judge."""
     if "%" in encoded or "+" in encoded:
@@ -52,8 +66,7 @@ def pairs_of(encoded: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, _, value in parts)
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
+class WireRequest(msgspec.Struct, frozen=True):
     """One HTTP request. `query` is raw, as it stood after the `?`; header names are lower case; `client_ip` counts
     limits.
     """
@@ -61,18 +74,17 @@ class WireRequest:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     client_ip: str = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
-class WireResponse:
+class WireResponse(msgspec.Struct, frozen=True):
     """One HTTP answer; header names as the venue writes them."""
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class StreamRefused(Exception):

@@ -163,6 +163,9 @@ class _RawAnswers:
         self.handle_errors(status, reason, url, method, told, answer, envelope, sent, body)
         return envelope
 
+    def check_required_credentials(self, error: bool = True) -> bool:
+        return bool(self.apiKey and self.secret) or bool(super().check_required_credentials(error))  # type: ignore[misc,attr-defined]
+
     @staticmethod
     def hmac(request: bytes, secret: bytes, algorithm: Any = hashlib.sha256, digest: str = "hex") -> Any:
         """ccxt's signature, by one call of the library where it is the usual one."""

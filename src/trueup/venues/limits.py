@@ -100,8 +100,9 @@ class _Line:
             if kind is not Priority.PROTECTIVE:
                 await self._no_protective.wait()
             now_s = self._clock.monotonic_s()
-            wait_s = max(window.wait_s(cost, share, now_s) for window in self.windows)
-            wait_s = max(wait_s, self._rest(source))
+            wait_s = self._rest(source)
+            for window in self.windows:
+                wait_s = max(wait_s, window.wait_s(cost, share, now_s))
             if wait_s <= 0:
                 return
             await self._clock.sleep(max(wait_s, _LEAST_SLEEP_S))

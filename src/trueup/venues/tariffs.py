@@ -8,6 +8,7 @@ Source: Binance USDⓈ-M endpoint pages (IP weight) and exchangeInfo `rateLimits
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -104,10 +105,13 @@ class Tariff:
         """What counts a call for the account itself."""
         if self.venue == "binanceusdm":
             return _BINANCE_OWN if endpoint in _BINANCE_ORDERS else ()
-        if endpoint.startswith("public"):
-            return ()
-        limit = 50 if endpoint.startswith("privateGet") and endpoint not in _BYBIT_SLOW else 10
-        return (OwnLimit(endpoint, limit, 1.0, told_left="x-bapi-limit-status", told_limit="x-bapi-limit"),)
+        return () if endpoint.startswith("public") else _bybit_own(endpoint)
+
+
+@functools.cache
+def _bybit_own(endpoint: str) -> tuple[OwnLimit, ...]:
+    limit = 50 if endpoint.startswith("privateGet") and endpoint not in _BYBIT_SLOW else 10
+    return (OwnLimit(endpoint, limit, 1.0, told_left="x-bapi-limit-status", told_limit="x-bapi-limit"),)
 
 
 TARIFFS: Mapping[str, Tariff] = {

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from trueup.sim.binance.errors import UNAUTHORIZED, ApiError, bad_api_key, missing
 from trueup.sim.binance.params import Params
-from trueup.sim.wire import WireRequest
+from trueup.sim.wire import WireRequest, signed_with
 from trueup.sim.world.account import AccountSpec
 from trueup.sim.world.world import World
 
@@ -79,7 +79,7 @@ def _check_signature(request: WireRequest, params: Params, owner: AccountSpec) -
     if given is None:
         raise missing("signature")
     payload = _unsigned(request.query) + _unsigned(request.body.decode("utf-8", "replace"))
-    wanted = hmac.digest(owner.api_secret.encode(), payload.encode(), "sha256").hex()
+    wanted = signed_with(owner.api_secret, payload)
     if not hmac.compare_digest(wanted.encode(), given.lower().encode()):
         raise ApiError(-1022, "Signature for this request is not valid.")
 

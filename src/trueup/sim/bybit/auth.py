@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 
 from trueup.sim.bybit.errors import ApiError
-from trueup.sim.wire import WireRequest
+from trueup.sim.wire import WireRequest, signed_with
 from trueup.sim.world import World
 from trueup.sim.world.account import AccountSpec
 
@@ -20,7 +20,7 @@ _AHEAD_MS = 1_000
 
 def signature(secret: str, text: str) -> str:
     """The lower-case hex HMAC-SHA256 that Bybit expects."""
-    return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+    return signed_with(secret, text)
 
 
 def authenticate(world: World, request: WireRequest, now_ms: int) -> AccountSpec:

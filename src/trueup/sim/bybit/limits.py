@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+import msgspec
+
 from trueup.sim.bybit.errors import ApiError
 
 SECOND_MS = 1_000
@@ -26,8 +28,7 @@ class LimitPolicy:
     per_account: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True):
     """What the answer's headers say: the limit, what is left of it, and when it is whole again (ms)."""
 
     limit: int

@@ -79,9 +79,7 @@ class State:
     # time and numbers
     def now_ms(self) -> int:
         """The clock's time, or the latest time that was shown when the clock went back."""
-        now_ms = self.clock.now_ms()
-        if now_ms > self._now_ms:
-            self._now_ms = now_ms
+        self._now_ms = max(self._now_ms, self.clock.now_ms())
         return self._now_ms
 
     def schedule(self, at_ms: int, action: Callable[[], None]) -> None:
