@@ -18,15 +18,13 @@ import aiohttp
 
 from trueup.sim.front import Front, Outcome, StreamGate
 from trueup.sim.loop import Host, SimLoop
-from trueup.sim.wire import StreamRefused, WireRequest
+from trueup.sim.wire import StreamRefused, WireRequest, WireResponse
 from trueup.venues.stream.socket import PONG, Frame, SocketClosed
 
 if TYPE_CHECKING:
     from trueup.venues.stream.socket import Socket
 
 __all__ = ["Network", "SimSession"]
-
-_NOBODY = contextvars.Context()
 
 
 class Network:
@@ -45,11 +43,12 @@ class Network:
         self.serving: Host | None = None
         self.on_request: Callable[[Host, WireRequest, Outcome, str | None], None] = lambda *_: None
         self._chance = random.Random(seed)  # noqa: S311 - reproducible delays, not secrets
+        self._nobody = contextvars.Context()  # one for all: each new one would make decimal's settings anew
         self._sockets: dict[SimSocket, None] = {}
 
     def later(self, seconds: float, action: Callable[..., object], *args: Any) -> None:
         """Runs it then, as nobody's."""
-        self.loop.call_later(seconds, action, *args, context=_NOBODY.copy())
+        self.loop.call_later(seconds, action, *args, context=self._nobody)
 
     def way_s(self) -> float:
         return self._chance.uniform(self.fastest_ms, self.slowest_ms) / 1000
@@ -277,7 +276,7 @@ class SimSession:
         outcome = await self._network.ask(self._host, request, options["timeout"].total)
         if outcome.response is None:
             raise aiohttp.ServerDisconnectedError
-        return _Answer(outcome)
+        return _Answer(outcome.response)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -288,11 +287,10 @@ class _Answer:
 
     reason = ""
 
-    def __init__(self, outcome: Outcome) -> None:
-        assert outcome.response is not None
-        self.status = outcome.response.status
-        self.headers = outcome.response.headers
-        self._body = outcome.response.body
+    def __init__(self, response: WireResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self._body = response.body
 
     async def text(self, errors: str = "strict") -> str:
         return self._body.decode("utf-8", errors)

@@ -226,7 +226,7 @@ class Simulation:
         self.timeline.append((self.loop.time(), who, text))
 
     def later(self, seconds: float, action: Callable[..., object], *args: Any) -> None:
-        self.loop.call_later(seconds, action, *args, context=self._nobody.copy())
+        self.loop.call_later(seconds, action, *args, context=self._nobody)
 
     def active_rows(self) -> list[Position]:
         return list(self.database.rows.active.values())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from trueup.model.errors import StoreUnavailable
@@ -68,9 +69,7 @@ class Connection:
             raise AttributeError(name)
         method = getattr(self._store, name)
 
-        async def call(*args: Any, **named: Any) -> Any:
-            return await self._call(name, method, args, named)
-
+        call = partial(self._call, name, method)
         setattr(self, name, call)
         return call
 
@@ -80,9 +79,7 @@ class Connection:
     async def aclose(self) -> None:
         """Nothing is held."""
 
-    async def _call(
-        self, name: str, method: Callable[..., Awaitable[Any]], args: tuple[Any, ...], named: dict[str, Any]
-    ) -> Any:
+    async def _call(self, name: str, method: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
         self._host.check()
         self.calls += 1
         faults, chance = self.faults, self._chance

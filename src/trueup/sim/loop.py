@@ -34,6 +34,8 @@ _MICRO = 1_000_000
 _MASK = (1 << 64) - 1
 _STEPS_PER_INSTANT = 200_000
 _UNWINDING_ROUNDS = 200
+_TASKS_KEPT = 64
+"""So many of a process before those that are done are looked for."""
 
 
 class RealWorld(RuntimeError):
@@ -146,6 +148,12 @@ class _Handle:
         return self.when_us / _MICRO
 
 
+def _forget_done(tasks: dict[SimTask[Any], None]) -> None:
+    """What they failed with is told as always, when nobody holds them any more."""
+    for task in [task for task in tasks if task.done()]:
+        del tasks[task]
+
+
 def _refuse(name: str) -> Any:
     def refused(*args: Any, **kwargs: Any) -> NoReturn:
         raise RealWorld(f"{name}: the real world was asked for inside a simulation")
@@ -253,14 +261,9 @@ class SimLoop(asyncio.AbstractEventLoop):
             raise HostKilled(host.name)
         task: SimTask[Any] = SimTask(coro, loop=self, **options)
         mine = self._waiting if host is None else host.tasks
+        if len(mine) >= _TASKS_KEPT:
+            _forget_done(mine)
         mine[task] = None
-
-        def forget(ended: asyncio.Future[Any]) -> None:
-            mine.pop(task, None)
-            if host is not None and not host.alive and not ended.cancelled():
-                ended.exception()
-
-        task.add_done_callback(forget)
         return task
 
     # hosts
@@ -298,6 +301,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Between two steps: a task cannot run while another one does."""
         while self._dying:
             host = self._dying.pop()
+            _forget_done(host.tasks)
             self._drop(host)
             before, problems = self._ready, len(self.problems)
             self._ready, host.held = host.held, []
@@ -312,6 +316,10 @@ class SimLoop(asyncio.AbstractEventLoop):
                         self._run(handle)
                     else:
                         before.append(handle)
+                for task in [task for task in host.tasks if task.done()]:
+                    del host.tasks[task]
+                    if not task.cancelled():
+                        task.exception()
                 if not host.tasks:
                     break
             self._ready = before

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -211,17 +210,47 @@ class RequestBudget:
 class Sending:
     """One request under way. `told` its answer's headers (lower-case names), if an answer comes."""
 
-    def __init__(self, budget: RequestBudget, own: tuple[tuple[OwnLimit, Window], ...], now_s: Callable[[], float]):
-        self._budget = budget
-        self._own = own
-        self._now_s = now_s
+    __slots__ = ("_budget", "_clock", "_cost", "_limits", "_line", "_source")
+
+    def __init__(
+        self,
+        budget: RequestBudget,
+        cost: int,
+        line: _Line | None,
+        limits: tuple[OwnLimit, ...],
+        clock: Clock,
+        source: str,
+    ) -> None:
+        self._budget, self._cost = budget, cost
+        self._line, self._limits = line, limits
+        self._clock, self._source = clock, source
+
+    async def __aenter__(self) -> Self:
+        line = self._line
+        if line is not None:
+            await line.enter(1, self._source)
+        try:
+            await self._budget.line.enter(self._cost, self._source)
+        except BaseException:
+            if line is not None:
+                line.give_back(1)
+            raise
+        spend(self._cost)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._budget.line.answered(self._cost)
+        if self._line is not None:
+            self._line.answered(1)
 
     def told(self, headers: Mapping[str, str]) -> None:
         self._budget.told(headers)
-        for limit, window in self._own:
+        if self._line is None:
+            return
+        for limit, window in zip(self._limits, self._line.windows, strict=True):
             used = _own_used(limit, window, headers)
             if used is not None:
-                window.told(used, self._now_s())
+                window.told(used, self._clock.monotonic_s())
 
 
 def _own_used(limit: OwnLimit, window: Window, headers: Mapping[str, str]) -> int | None:
@@ -244,31 +273,14 @@ class AccountLimits:
         self._clock = clock
         self._lines: dict[str, tuple[_Line, tuple[OwnLimit, ...]]] = {}
 
-    @asynccontextmanager
-    async def sending(self, endpoint: str, params: Mapping[str, object], source: str) -> AsyncIterator[Sending]:
-        """Waits for the request's turn; the block sends it. It counts until a window after the block's end.
+    def sending(self, endpoint: str, params: Mapping[str, object], source: str) -> Sending:
+        """Entered, it waits for the request's turn; the block sends it. It counts until a window after the block's end.
 
         Raises:
             RateLimited: The venue wants silence for longer than `SHORT_WAIT_S`: the block is not entered.
         """
-        cost = self.budget.tariff.cost(endpoint, params)
         line, limits = self._own(endpoint)
-        if line is not None:
-            await line.enter(1, source)
-        try:
-            await self.budget.line.enter(cost, source)
-        except BaseException:
-            if line is not None:
-                line.give_back(1)
-            raise
-        spend(cost)
-        own = tuple(zip(limits, line.windows, strict=True)) if line is not None else ()
-        try:
-            yield Sending(self.budget, own, self._clock.monotonic_s)
-        finally:
-            self.budget.line.answered(cost)
-            if line is not None:
-                line.answered(1)
+        return Sending(self.budget, self.budget.tariff.cost(endpoint, params), line, limits, self._clock, source)
 
     def left(self) -> tuple[int, int] | None:
         """Bybit: requests left now and the limit, of the endpoint with the least left; None: the venue told nothing yet."""
