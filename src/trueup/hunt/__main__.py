@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 from trueup.hunt.ledger import Entry, Ledger, commit_name, source_digest
@@ -79,11 +80,21 @@ def _options(seed: int, hours: float, faults: tuple[str, ...] | None) -> str:
     return f"{length} {'drawn' if faults is None else '+'.join(faults) or 'none'}"
 
 
-def _work(seed: int, hours: float, faults: tuple[str, ...] | None) -> Result:
+@dataclass(frozen=True)
+class _Done:
+    """A run, and what it took in its process."""
+
+    result: Result
+    cpu_s: float
+    wall_s: float
+
+
+def _work(seed: int, hours: float, faults: tuple[str, ...] | None) -> _Done:
+    cpu_s, wall_s = time.process_time(), time.monotonic()
     result = run(_plan(seed, hours, faults))
     if not result.violations:
         result.timeline.clear()
-    return result
+    return _Done(result, time.process_time() - cpu_s, time.monotonic() - wall_s)
 
 
 def _one(plan: Plan) -> int:
@@ -109,8 +120,10 @@ def _many(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...]
             waiting.append(seed)
     if entries:
         print(f"{len(entries)} of {len(seeds)} runs are in the ledger already")
-    for result in _results(options, waiting, faults):
-        entries.append(ledger.add(result, _options(result.seed, options.hours, faults)))
+    for done in _results(options, waiting, faults):
+        result = done.result
+        known_as = _options(result.seed, options.hours, faults)
+        entries.append(ledger.add(result, known_as, cpu_s=done.cpu_s, wall_s=done.wall_s))
         if result.violations:
             failed.append(result)
             print(
@@ -127,7 +140,7 @@ def _many(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...]
     return 1 if failed else 0
 
 
-def _results(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...] | None) -> Iterator[Result]:
+def _results(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...] | None) -> Iterator[_Done]:
     seeds = sorted(seeds, reverse=True)  # the long ones first: they end last
     if options.jobs <= 1:
         for seed in seeds:

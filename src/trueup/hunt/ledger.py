@@ -1,6 +1,7 @@
 """The ledger: every run of every hunt, one JSON object a line, with the sources that it ran on. Hunts resume from it and add up.
 
-1. A run counts for exactly the sources that it ran on: a digest of the package, beside the commit for people.
+1. A run counts for exactly the sources that it ran: a digest of the engine's and the simulation's modules, beside the
+   commit for people. What people see (commands, screens, reports, a served venue) may change without it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,42 @@ from typing import Any
 import trueup
 from trueup.hunt.simulation import Result
 
-__all__ = ["Entry", "Ledger", "commit_name", "source_digest"]
+__all__ = ["Entry", "Ledger", "commit_name", "is_simulated", "simulated_modules", "source_digest"]
+
+_ROOMS = ("model", "core", "engine", "config", "venues", "sim", "store", "hunt")
+_MODULES = ("ports.py", "calls.py", "bootstrap/wiring.py", "bootstrap/clock.py")
+_BESIDE = (
+    "sim/view/",
+    "sim/server.py",
+    "sim/control.py",
+    "sim/scenario.py",
+    "sim/actions.py",
+    "sim/arguments.py",
+    "hunt/__main__.py",
+    "hunt/ledger.py",
+    "hunt/totals.py",
+    "hunt/report.py",
+    "hunt/repeat.py",
+    "hunt/shrink.py",
+    "hunt/fuzz.py",
+    "hunt/bugs.py",
+    "hunt/planting.py",
+    "hunt/mistakes_",
+    "venues/sparing.py",
+)
+_STORE = ("__init__", "changeset", "limits", "memory", "memory_rows", "rows")
+"""Of the store's modules those that the simulated database needs; no run ever loads the others."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run. `options`: whatever else than the seed decides its plan; `events`: of the venue; `crashes`: of processes."""
+    """One run.
+
+    Attributes:
+        options: Whatever else than the seed decides its plan.
+        events, crashes: Of the venue, of processes.
+        cpu_s, wall_s: What it took in its own process; 0: kept before it was measured.
+    """
 
     digest: str
     commit: str
@@ -32,6 +62,8 @@ class Entry:
     violations: tuple[str, ...]
     events: int = 0
     crashes: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
 
 
 class Ledger:
@@ -50,7 +82,7 @@ class Ledger:
         """What that run came to on these sources, if it was made."""
         return self._entries.get((self._digest, seed, options))
 
-    def add(self, result: Result, options: str) -> Entry:
+    def add(self, result: Result, options: str, *, cpu_s: float = 0.0, wall_s: float = 0.0) -> Entry:
         entry = Entry(
             digest=self._digest,
             commit=self._commit,
@@ -61,6 +93,8 @@ class Ledger:
             violations=tuple(sorted({each.invariant for each in result.violations})),
             events=result.counts["venue_events"],
             crashes=result.counts["crashes"],
+            cpu_s=round(cpu_s, 3),
+            wall_s=round(wall_s, 3),
         )
         self._entries[(entry.digest, entry.seed, entry.options)] = entry
         if self._path is not None:
@@ -74,16 +108,33 @@ class Ledger:
 
 
 def source_digest() -> str:
-    """Of every module of the package, so that a run names exactly what it ran."""
+    """Of every module that a run may load, and of nothing else: see `is_simulated`."""
     root = Path(trueup.__file__).parent
     digest = hashlib.sha256()
-    for path in _modules(root):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    for name in simulated_modules():
+        digest.update(name.encode() + b"\0" + (root / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _modules(root: Path) -> Iterable[Path]:
-    return sorted(root.rglob("*.py"))
+def simulated_modules() -> list[str]:
+    """Their paths in the package."""
+    root = Path(trueup.__file__).parent
+    return sorted(name for path in root.rglob("*.py") if is_simulated(name := path.relative_to(root).as_posix()))
+
+
+def is_simulated(name: str) -> bool:
+    """Whether a run executes what stands in that module of the package (a path in it).
+
+    That is the engine with all that it decides by, the venues' adapters and streams, the wiring, the store in memory, the
+    simulated world with its wires and faults, and of the hunt what makes, runs and judges a plan. It is not the command line,
+    the databases, the venue's server and its screens, nor what tells people about runs.
+    """
+    if name in _MODULES:
+        return True
+    room, _, module = name.partition("/")
+    if room not in _ROOMS or name.startswith(_BESIDE):
+        return False
+    return room != "store" or module.removesuffix(".py") in _STORE
 
 
 def commit_name() -> str:
