@@ -67,8 +67,10 @@ def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment
         # One resting order may have ended several lifecycles: the row's is the one that ended when it says.
         return min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
     own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
+    if own is None or own.closed_at_ms is None or end_of(own) in case.ended:
+        return None
     # It was gone by then: a lifecycle that ended later is another one, of whatever size.
-    return own if own is not None and own.closed_at_ms is not None and own.closed_at_ms <= close.closed_at_ms else None
+    return own if own.closed_at_ms <= close.closed_at_ms else None
 
 
 def _facts(case: Case, own: Segment) -> NeedsHistory | None:

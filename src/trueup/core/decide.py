@@ -83,7 +83,8 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return _unexplained(case, row, report, own or "no fill tells how it came to this", counts=True)
     if same and own.closed_at_ms is None:
         settled = _is_settled(case, report, past)
-        learned = lifecycle_of(own, case, _instrument(case), row) if case.learn and own.complete else None
+        told = case.learn and own.complete and settled
+        learned = lifecycle_of(own, case, _instrument(case), row) if told else None
         write = settled or _refresh_due(case, row)
         return Verified(row=row, report=report, write=write, settled=settled, lifecycle=learned)
     if not own.complete and _reaches_further(case):
@@ -108,6 +109,8 @@ def _steady(case: Case, row: Position, report: PositionReport) -> Verified | Nee
         return own
     if not isinstance(own, Segment) or own.closed_at_ms is not None:
         return plain
+    if isinstance(past, Trace) and not _is_settled(case, report, past):
+        return plain  # without its own fills the lifecycle before it may look like it
     if own.complete:
         lifecycle = lifecycle_of(own, case, _instrument(case), row)
         return msgspec.structs.replace(plain, write=True, lifecycle=lifecycle)

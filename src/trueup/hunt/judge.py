@@ -402,12 +402,12 @@ class Judge:
                     yield Problem("close-recorded", text)
 
     def _was_seen(self, life: Lifecycle) -> bool:
-        """Whether a row was found true to it while it was open."""
+        """Whether a row was found true to it while it was open: in a state as old as the venue's change time says, or younger."""
         side = "long" if life.side.sign > 0 else "short"
         end_ms = life.closed_ms or 0
         return any(
             (row.account, row.symbol, row.side.value) == (life.account, life.symbol, side)
-            and life.opened_ms < (row.verified_as_of_ms or 0) < end_ms
+            and life.opened_ms < max(row.verified_as_of_ms or 0, row.venue_updated_at_ms or 0) < end_ms
             for row in self._rows.positions.values()
         )
 

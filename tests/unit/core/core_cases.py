@@ -244,6 +244,7 @@ def case(
     blocked: str | None = None,
     approved: bool = False,
     side: Side | None = None,
+    learn: bool = False,
 ) -> Case:
     about = book or seen
     assert about is not None
@@ -263,6 +264,7 @@ def case(
         surface=surface,
         absence_blocked=blocked,
         approved=approved,
+        learn=learn,
     )
 
 

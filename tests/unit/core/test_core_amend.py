@@ -142,3 +142,11 @@ def test_which_records_are_looked_at_again(close: CloseDetails, read: bool, want
 def test_the_contract_must_still_be_listed() -> None:
     gone = amended(case(closed_row(details()), None, history([OPEN, EXIT]), instrument=None))
     assert gone == "its contract is no longer listed"
+
+
+def test_what_another_row_records_is_not_booked_again() -> None:
+    """Found by the simulation, seed 22845: a row that bore a wrong opening order."""
+    about = case(closed_row(details(Evidence.ABSENCE)), None, history([OPEN, EXIT]))
+    assert isinstance(amended(about), Lifecycle)
+    told = amended(msgspec.structs.replace(about, ended=((CLOSED, "exit"),)))
+    assert told == "no fill of its own is in the history"

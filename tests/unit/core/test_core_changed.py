@@ -28,6 +28,7 @@ from core_cases import (
 from trueup.core.cases import Adjust, Close, LookAgain, NeedsHistory, Verdict, Verified
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
+from trueup.model.orders import Fill
 
 D = Decimal
 
@@ -233,3 +234,27 @@ def test_a_close_waits_until_the_fills_of_the_change_are_visible() -> None:
     book = row(LONG, "5", seen=T0 + 1_000, changed=T0)
     assert isinstance(decide_key(case(book, report(entry="105", changed=changed), history(fills))), Close)
     suspected(decide_key(case(book, report(entry="105", changed=changed + 1_500), history(fills))))
+
+
+# a beginning that is learned
+
+
+def _reopened() -> list[Fill]:
+    """Closed and reopened at one price, then closed: what a net line is shifted by when the newest fills are hidden."""
+    before = [fill(BUY, "10", "90", T0 - HOUR), fill(SELL, "10", "100", T0 - 60_000, pnl="100")]
+    again = [fill(BUY, "10", "100", T0 - 60_000, order="earlier"), fill(SELL, "10", "99", T0 - 30_000, pnl="-10")]
+    return [*before, *again, fill(BUY, "5", "100", T0, order="own")]
+
+
+@pytest.mark.parametrize("hidden", [1, 2])
+def test_a_beginning_is_not_learned_before_the_fills_of_the_venues_change_time_show(hidden: int) -> None:
+    book, seen = row(), report(changed=T0)
+    past = history(_reopened()[:-hidden])
+    verdict = verified(decide_key(case(book, seen, past, as_of=T0 + 100, learn=True)))
+    assert verdict.lifecycle is None
+
+
+def test_a_beginning_is_learned_once_they_show() -> None:
+    verdict = verified(decide_key(case(row(), report(changed=T0), history(_reopened()), as_of=T0 + 100, learn=True)))
+    assert verdict.lifecycle is not None
+    assert verdict.lifecycle.opening_order_id == "own"
