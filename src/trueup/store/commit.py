@@ -31,7 +31,7 @@ from trueup.store.changeset import Inserted, RowState
 from trueup.store.columns import closing_columns, opened_columns, order_row, trade_row, updated_columns
 from trueup.store.database import Database
 from trueup.store.limits import UNBOUND_DAYS, UNBOUND_KEPT
-from trueup.store.statements import OPEN_COLUMNS, Statements, statements_for
+from trueup.store.statements import OPEN_COLUMNS, UPDATE_COLUMNS, Statements, statements_for
 
 __all__ = ["commit", "fence"]
 
@@ -129,13 +129,15 @@ class _Commit:
         return await self._statements.open.run(self._connection, rows)
 
     async def _update(self, updates: Sequence[UpdatePosition]) -> None:
-        batch = self._statements.update if updates else None
-        if batch is None:
+        if not updates:
             return
+        values = [updated_columns(update) for update in updates]
+        changed = tuple(name for name in UPDATE_COLUMNS if any(each[name] is not None for each in values))
+        batch = self._statements.update(changed, clears=any(each["clear_suspected"] for each in values))
         rows = []
-        for update in updates:
-            values = updated_columns(update) | self._target(update)
-            rows.append(tuple(values[name] for name in batch.names))
+        for update, own in zip(updates, values, strict=True):
+            both = own | self._target(update)
+            rows.append(tuple(both[name] for name in batch.names))
         if await batch.run(self._connection, rows) != len(rows):
             raise _Refused(updates)
 

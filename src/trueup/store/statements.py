@@ -13,7 +13,7 @@ from trueup.store.batch import Batch, Incoming, InsertBatch, Statement, raw, ups
 from trueup.store.rows import ORDER_COLUMNS, POSITION_COLUMNS, TRADE_COLUMNS
 from trueup.store.tables import Dialect, tables_for
 
-__all__ = ["OPEN_COLUMNS", "ORDER_WRITE_COLUMNS", "Statements", "statements_for"]
+__all__ = ["OPEN_COLUMNS", "ORDER_WRITE_COLUMNS", "UPDATE_COLUMNS", "Statements", "statements_for"]
 
 _EVENT_LOCK: Final = 0x74727565_75700001  # "trueup": one key of PostgreSQL's advisory locks
 
@@ -71,6 +71,7 @@ UPDATE_COLUMNS: Final = (
     "venue_updated_at",
     "verified_as_of",
 )
+_UPDATES_KEPT: Final = 64
 _LEARNED: Final = ("symbol", "contract_size", "entry_price", "opened_at", "opening_order_id")
 _CLOSING: Final = (
     "status",
@@ -153,6 +154,7 @@ class Statements:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect: Dialect = dialect
         self.tables = tables_for(dialect)
+        self._updates: dict[tuple[tuple[str, ...], bool], Batch] = {}
 
     @functools.cached_property
     def fence(self) -> Statement:
@@ -286,28 +288,41 @@ class Statements:
     def open(self) -> InsertBatch:
         return InsertBatch(self.dialect, self.tables.positions, OPEN_COLUMNS)
 
-    @functools.cached_property
-    def update(self) -> Batch:
-        """Rows: id, version, account, updated_at, clear_suspected, then `UPDATE_COLUMNS`."""
+    def update(self, changed: tuple[str, ...], *, clears: bool) -> Batch:
+        """Rows: id, version, account, updated_at, clear_suspected if `clears`, then `changed`, of `UPDATE_COLUMNS`.
+
+        What no row changes is not sent: most updates change a few columns, and a wide one costs the database twice as much.
+        """
+        found = self._updates.get((changed, clears))
+        if found is None:
+            if len(self._updates) >= _UPDATES_KEPT:
+                self._updates.clear()
+            found = self._updates[changed, clears] = self._update(changed, clears=clears)
+        return found
+
+    def _update(self, changed: tuple[str, ...], *, clears: bool) -> Batch:
         positions = self.tables.positions
         kinds = {name: positions.c[name] for name in ("id", "version", "account", "updated_at")}
-        kinds |= {"clear_suspected": positions.c.unverified}
-        kinds |= {name: positions.c[name] for name in UPDATE_COLUMNS}
+        if clears:
+            kinds |= {"clear_suspected": positions.c.unverified}
+        kinds |= {name: positions.c[name] for name in changed}
 
         def build(row: Incoming) -> sa.Executable:
-            values: dict[str, Any] = {name: sa.func.coalesce(row[name], positions.c[name]) for name in UPDATE_COLUMNS}
-            kept = sa.func.coalesce(row["suspected_since"], positions.c.suspected_since)
-            values["suspected_since"] = sa.case((row["clear_suspected"], sa.null()), else_=kept)
-            return self._moved(row, values, "active")
+            values: dict[str, Any] = {name: sa.func.coalesce(row[name], positions.c[name]) for name in changed}
+            if clears:
+                kept = values.get("suspected_since", positions.c.suspected_since)
+                values["suspected_since"] = sa.case((row["clear_suspected"], sa.null()), else_=kept)
+            return self._moved(row, values, "active", names_symbol="symbol" in changed)
 
         return Batch(self.dialect, kinds, build)
 
-    def _moved(self, row: Incoming, values: dict[str, Any], status: str) -> sa.Update:
+    def _moved(self, row: Incoming, values: dict[str, Any], status: str, *, names_symbol: bool = True) -> sa.Update:
         """An update of rows of that status under compare-and-set; a rewritten symbol keeps what the bot wrote."""
         positions = self.tables.positions
-        rewritten = sa.and_(row["symbol"].is_not(None), row["symbol"] != positions.c.symbol)
-        written = sa.func.coalesce(positions.c.written_symbol, positions.c.symbol)
-        values["written_symbol"] = sa.case((rewritten, written), else_=positions.c.written_symbol)
+        if names_symbol:
+            rewritten = sa.and_(row["symbol"].is_not(None), row["symbol"] != positions.c.symbol)
+            written = sa.func.coalesce(positions.c.written_symbol, positions.c.symbol)
+            values["written_symbol"] = sa.case((rewritten, written), else_=positions.c.written_symbol)
         values["version"] = positions.c.version + 1
         values["updated_at"] = row["updated_at"]
         return (
