@@ -7,6 +7,7 @@ raises; it never returns less.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder, RecordedTrade
@@ -115,6 +116,16 @@ class Budget(Protocol):
 
         Args:
             beside: Units a second that the accounts' other reading takes.
+        """
+        ...
+
+    def room(self, cost: int) -> AbstractAsyncContextManager[None]:
+        """Begins when so much may be sent at once, in the order of who asked, and keeps it for the ordinary calls within.
+
+        What they send beyond it waits as ever. It does not wait while the venue wants silence: the calls are told.
+
+        Args:
+            cost: Units.
         """
         ...
 

@@ -2,7 +2,8 @@
 
 1. It judges what a look committed: open lifecycles that the venue shows now. One that it lacks keeps its stops, no more.
 2. Wishes are effects (mode protect only); they are decided again on a fresh look when they are carried out.
-3. Where a look did not read the order lists, a position that is new, changed, or was not covered is asked for by its symbol.
+3. Where a look did not read the order lists, a position that is new, changed, or was not covered is asked for by its symbol
+   (before they were first read, in mode protect alone); where that would be many questions, the lists are read after all.
 4. A position without cover is told once, when it has been seen so for the grace; how long it lasted is told when it ends.
 5. Times are venue time; "since" is when it was first seen.
 """
@@ -30,7 +31,7 @@ from trueup.model.positions import AccountMode, Origin, Position, PositionKey
 from trueup.model.reports import OrderReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable
 
     from trueup.engine.looks import Look
     from trueup.engine.settings import AccountPlan
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "Kept"]
 
 _log = structlog.get_logger("trueup.protection")
+
+_MANY_SYMBOLS = 20
+"""From so many on the whole lists are the smaller question: Binance weighs them 40 times one symbol's."""
 
 _UNFINISHED = (EffectState.PENDING, EffectState.ESCALATED)
 
@@ -76,6 +80,16 @@ class _Judged:
     trigger: Decimal | None
 
 
+@dataclass(frozen=True)
+class _Want:
+    """A position, and the stop that it should have. `row`: with what the venue shows of it."""
+
+    key: PositionKey
+    row: Position
+    lifecycle: Lifecycle
+    judged: _Judged
+
+
 class Keeper:
     """One account's."""
 
@@ -87,6 +101,7 @@ class Keeper:
         self._stops = stops
         self._teller = Teller(plan, store, clock)
         self._judged: dict[PositionKey, _Judged] = {}
+        self._knows_lists = plan.mode is AccountMode.PROTECT
         self._unwritten: dict[PositionKey, Mark] = {}
 
     async def wish(self, owner: Owner, look: Look, *, record: bool) -> Kept:
@@ -100,10 +115,16 @@ class Keeper:
         effects: list[NewEffect] = []
         now = self._clock.now_ms()
         listed = _by_symbol(look.orders.orders) if look.orders is not None else None
-        for key, row in kept.rows.items():
-            state = await self._judge(look, key, row, listed)
-            if state is None:
+        self._knows_lists = self._knows_lists or listed is not None
+        wants = [await self._wants(look, key, row) for key, row in kept.rows.items()]
+        if listed is None:
+            wants = [want for want in wants if self._knows_lists and self._judged.get(want.key) != want.judged]
+            listed = await self._asked({want.key.symbol for want in wants})
+        for want in wants:
+            key, row = want.key, want.row
+            if key.symbol not in listed and look.orders is None:
                 continue
+            state = self._judge(want, listed.get(key.symbol, ()))
             kept.covers[key] = state
             wished = plan(state)
             if not self._is_wanted(row):
@@ -133,31 +154,36 @@ class Keeper:
     def _is_wanted(self, row: Position) -> bool:
         return row.origin is Origin.BOT or self._plan.protect_adopted
 
-    async def _judge(
-        self, look: Look, key: PositionKey, row: Position, listed: Mapping[str, Sequence[OpenOrder]] | None
-    ) -> Cover | None:
-        """None: it is as it was when it was last found right, or its orders could not be read now."""
+    async def _wants(self, look: Look, key: PositionKey, row: Position) -> _Want:
         report = look.reports.reports[key]
         row = with_report(row, report)
         wanted = await self._stops.wanted(row, report)
         judged = _Judged(row.position_id, report.quantity, wanted.trigger_price if wanted is not None else None)
-        orders: Iterable[OpenOrder]
-        if listed is not None:
-            orders = listed.get(key.symbol, ())
-        elif self._judged.get(key) == judged:
-            return None
-        else:
+        lifecycle = Lifecycle(position_id=row.position_id, key=key, report=report, wanted=wanted)
+        return _Want(key=key, row=row, lifecycle=lifecycle, judged=judged)
+
+    async def _asked(self, symbols: Collection[str]) -> dict[str, list[OpenOrder]]:
+        """Open orders by symbol; a symbol whose orders could not be read now is not there."""
+        found: dict[str, list[OpenOrder]] = {}
+        questions = [None] if len(symbols) >= _MANY_SYMBOLS else sorted(symbols)
+        for symbol in questions:
             try:
-                orders = (await self._venue.open_orders(key.symbol)).orders
+                orders = (await self._venue.open_orders(symbol)).orders
             except Unobserved as error:
-                _log.warning("position.cover_unknown", account=key.account, symbol=key.symbol, problem=str(error))
-                return None
-        state = cover(Lifecycle(position_id=row.position_id, key=key, report=report, wanted=wanted), orders)
-        right = not self._is_wanted(row) or (state.covered and plan(state).place is None)
-        if right:
-            self._judged[key] = judged
+                which = symbol or f"{len(symbols)} symbols"
+                _log.warning("position.cover_unknown", account=self._plan.name, symbol=which, problem=str(error))
+                continue
+            found |= {one: [] for one in ([symbol] if symbol else symbols)}
+            for one, of_symbol in _by_symbol(orders).items():
+                found[one] = of_symbol
+        return found
+
+    def _judge(self, want: _Want, orders: Iterable[OpenOrder]) -> Cover:
+        state = cover(want.lifecycle, orders)
+        if not self._is_wanted(want.row) or (state.covered and plan(state).place is None):
+            self._judged[want.key] = want.judged
         else:
-            self._judged.pop(key, None)
+            self._judged.pop(want.key, None)
         return state
 
     async def conclude(

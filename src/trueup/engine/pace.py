@@ -5,7 +5,8 @@
 2. They are spread over it: the first audits are made at once, the second at evenly spread times, and each account goes on from
    there at the interval, neither earlier nor later.
 3. What is dropped first when the budget is tight is the extra reading of whole order lists: of accounts without a stream, and
-   what messages of streams ask for. They are read at every n-th audit then.
+   what messages of streams ask for. They are read at every n-th audit then, by one n-th of the accounts at a time, from the
+   first audits on: all positions are looked at before all order lists are.
 4. What an account's audit costs is what the cheapest of its last few did; before there is one, what the venue's tariff says.
    What is dearer than that, and what looks cost that streams ask for, was other reading: what it took lately is not
    planned with.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from trueup.ports import AuditCost
@@ -88,6 +90,12 @@ class Pace:
             return True
         return self._round_cost(orders_every=1) <= self._timing.audit_interval_s * self._rate(self.budget)
 
+    def turn_of_lists(self, account: str) -> int:
+        """After how many audits the account reads its order lists, so that not all do at once; 0: that can be afforded."""
+        if self.affords_orders or account not in self.accounts:
+            return 0
+        return self.accounts.index(account) % self._timing.orders_every
+
     def next_after(self, account: str, due_s: float) -> float:
         """When the account is audited next (monotonic), at most one interval after `due_s`."""
         if account in self._placed or account not in self.accounts:
@@ -111,6 +119,13 @@ class Pace:
         self._beside.append((self._clock.monotonic_s(), cost))
         self._beside_sum += cost
 
+    def room(self, account: str, *, orders: bool) -> AbstractAsyncContextManager[None]:
+        """Begins when a look of the account may be sent whole."""
+        if self.budget is None or account not in self._costs:
+            return nullcontext()
+        light, full = self._cost(self._costs[account])
+        return self.budget.room(full if orders else light)
+
     def _rate(self, budget: Budget) -> float:
         """Units a second that audits are planned with."""
         now_s = self._clock.monotonic_s()
@@ -132,7 +147,11 @@ class Pace:
         return sum(self._mean_cost(costs, orders_every) for costs in self._costs.values())
 
     def _mean_cost(self, costs: _Costs, orders_every: int) -> float:
+        light, full = self._cost(costs)
+        return light + max(0, full - light) / orders_every
+
+    def _cost(self, costs: _Costs) -> tuple[int, int]:
+        """Of one audit without and with the order lists."""
         known = self.budget.audit_cost if self.budget is not None else AuditCost(positions=0, orders=0)
         light = min(costs.light, default=known.positions)
-        full = min(costs.full, default=light + known.orders)
-        return light + max(0, full - light) / orders_every
+        return light, min(costs.full, default=light + known.orders)

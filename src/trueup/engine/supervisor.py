@@ -120,9 +120,10 @@ class Supervisor:
         await self._store.commit(owner, ChangeSet(account=owner.account, now_ms=now, events=(event,)))
 
     async def _beside(self, runner: Runner, owner: Owner) -> None:
-        """Works on the account; beside it prices are followed, and notices delivered: a place that hangs delays nothing."""
-        runner.work.tells_beside = True
+        """Works on the account; beside it prices are followed, notices delivered and closes amended: none delays an audit."""
+        runner.work.tells_beside = runner.work.amends_beside = True
         beside = [
+            asyncio.create_task(self._amend(runner, owner), name=f"amending {runner.account}"),
             asyncio.create_task(self._tell(runner, owner), name=f"notices {runner.account}"),
             asyncio.create_task(self._follow(runner, owner), name=f"trailing {runner.account}"),
         ]
@@ -132,7 +133,7 @@ class Supervisor:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-            runner.work.tells_beside = False
+            runner.work.tells_beside = runner.work.amends_beside = False
 
     async def _follow(self, runner: Runner, owner: Owner) -> None:
         """Trailing stops, by trueup or by the venue, as the account's plan says."""
@@ -141,6 +142,17 @@ class Supervisor:
             await self._followers[runner.account].run(owner)
         elif manager.leaves_it_to_the_venue:
             await NativeTrailing(work.plan, manager, work.venue, self._store, self._clock).run(owner)
+
+    async def _amend(self, runner: Runner, owner: Owner) -> None:
+        """Closes that may be told better, after each pass. What goes wrong here is logged and tried again."""
+        while True:
+            await runner.work.amend_due.wait()
+            try:
+                await runner.work.amend(owner)
+            except (NotOwner, StoreUnavailable) as error:
+                _log.warning("amending.failed", account=runner.account, problem=str(error))
+            except Exception:
+                _log.exception("amending.unexpected_failure", account=runner.account)
 
     async def _tell(self, runner: Runner, owner: Owner) -> None:
         """Delivers what waits, and the daily sign of life. What goes wrong here is logged and tried again."""
@@ -179,7 +191,8 @@ class Supervisor:
     async def _audits(self, runner: Runner, owner: Owner, attention: Attention) -> None:
         """Audits at their times, looks that the stream asks for, and other commands' requests."""
         pace = runner.work.pace
-        audits = failures = 0
+        failures = 0
+        lists_in = pace.turn_of_lists(runner.account)
         next_audit = self._clock.monotonic_s()
         while True:
             runner.work.streams = attention.words
@@ -190,12 +203,12 @@ class Supervisor:
                     next_audit = pace.next_after(runner.account, self._clock.monotonic_s())
             affords = pace.affords_orders
             if due or attention.wants_look(orders=affords):
-                nth = due and audits % self._timing.orders_every == 0
+                nth = due and lists_in <= 0 and failures <= 1
                 orders = nth or (affords and (not attention.is_up or attention.wants_orders()))
-                attention.looking(orders=orders)
-                report = await self._audit(runner, owner, orders=orders, due=due)
-                audits += due
+                report = await self._audit(runner, owner, attention, orders=orders, due=due)
                 failures = 0 if report is not None and report.observed else failures + 1
+                if not failures:
+                    lists_in = self._timing.orders_every - 1 if orders else lists_in - due
                 if failures:
                     retry_s = min(self._timing.audit_interval_s, _RETRY_S * 2 ** min(failures - 1, 16))
                     next_audit = min(next_audit, self._clock.monotonic_s() + retry_s)
@@ -203,18 +216,23 @@ class Supervisor:
                     attention.found(_moved(report))
             attention.restart_if_deaf()
             for request in await self._store.take_requests(owner) if attention.answer_ring() else ():
-                await runner.serve(owner, request)
+                with counted():
+                    await runner.serve(owner, request)
                 await self._manager.reload(runner.account)
             await attention.wait(next_audit, orders=pace.affords_orders)
 
-    async def _audit(self, runner: Runner, owner: Owner, *, orders: bool, due: bool) -> AccountReport | None:
-        """One pass; None: the book could not be read or written."""
+    async def _audit(
+        self, runner: Runner, owner: Owner, attention: Attention, *, orders: bool, due: bool
+    ) -> AccountReport | None:
+        """One pass, once there is room for its requests; None: the book could not be read or written."""
         learn = _LEARN if runner.work.streams == "up" and (due or runner.work.pace.affords_orders) else 0
         options = PassOptions(confirm=False, orders=orders, announce=False, due_effects_only=True, learn=learn)
-        loads = self._manager.loads(runner.account)
         try:
             with counted() as spent:
-                report = await runner.work.run_pass(owner, options, lambda _: None)
+                async with runner.work.pace.room(runner.account, orders=orders):
+                    attention.looking(orders=orders)
+                    loads = self._manager.loads(runner.account)
+                    report = await runner.work.run_pass(owner, options, lambda _: None)
         except StoreUnavailable as error:
             _log.error("account.store_unavailable", account=runner.account, problem=str(error))
             return None

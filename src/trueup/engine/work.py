@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from trueup.calls import protective
+from trueup.calls import counted as counted_calls
+from trueup.calls import protective, spare
 from trueup.core.drift import drift_of, new_findings
 from trueup.engine.account import AccountReconciler
 from trueup.engine.amending import Amender
@@ -127,6 +128,7 @@ class AccountWork:
         streams: How the account's stream stands, in words.
         pace: How often it is audited, beside the others behind its way out.
         tells_beside: Somebody else delivers the notices while this works: a pass does not wait for them.
+        amends_beside: The same of closes to be amended, when `amend_due` says so.
         board: Where the newest look is kept for `status`.
         seen: The rows as the newest pass read them, if it changed nothing and no trailing record stands; else None.
         meter: Counts looks and passes.
@@ -158,7 +160,8 @@ class AccountWork:
         self._last: LastLook | None = None
         self.notices = NoticesWorker(plan, store, clock, notifier)
         self.streams = "none"
-        self.tells_beside = False
+        self.tells_beside = self.amends_beside = False
+        self.amend_due = asyncio.Event()
         self.board = Board(store)
         self.seen: ActiveBook | None = None
         self.meter: Meter | None = None
@@ -184,7 +187,9 @@ class AccountWork:
             if options.announce:
                 await self._announce(owner, EventType.SYNCHRONIZATION_COMPLETED, _counts(report))
             if report.applied and stands.effects:
-                await self._amender.run_pass(owner)
+                self.amend_due.set()
+                if not self.amends_beside:
+                    await self.amend(owner)
         if not stands.effects and not stands.trailing and total.looks == 1 and total.last is not None:
             self.seen = total.last.book
         return await self._told(owner, options, report, stands)
@@ -264,6 +269,17 @@ class AccountWork:
         """
         if self.plan.mode is AccountMode.PROTECT and not await self._store.is_paused(self.plan.name):
             await self._acted(owner, due_only=True)
+
+    async def amend(self, owner: Owner) -> None:
+        """Looks again at closes of which the venue may tell more by now, with requests that nothing else needs.
+
+        Raises:
+            NotOwner: The account was taken over.
+            StoreUnavailable: The book cannot be read or written.
+        """
+        self.amend_due.clear()
+        with counted_calls(), spare():
+            await self._amender.run_pass(owner)
 
     async def _acted(self, owner: Owner, *, due_only: bool) -> EffectsOutcome:
         """Effects on the venue, first in line; one pass of them at a time."""

@@ -3,10 +3,13 @@
 1. Every request passes `AccountLimits.sending`, which waits until it may be sent: for the account's own limits first,
    then for the address's. Nothing is sent past them.
 2. Ordinary requests leave `1 - ORDINARY_SHARE` of a limit free. Protective ones (`trueup.calls.protective`) may use it,
-   and go first; within a priority whoever came first goes first.
+   and go first; spare ones go when no other waits, and use no more than `AUDIT_SHARE`. Within a priority what began first
+   goes first (`trueup.calls.place_in_line`): whole looks one after the other.
 3. A 429, a 418, a 403 for frequency or a "too many visits" stops the whole budget until the time that the venue said:
    a short rest is slept, a longer one is `RateLimited` at once, without a request.
-4. A wait that is cancelled leaves no trace. Time is the given clock's.
+4. A look begins when there is room for the whole of it (`RequestBudget.room`): looks that share a tight budget come one after
+   the other, each within a moment, instead of all at once and each spread over minutes.
+5. A wait that is cancelled leaves no trace. Time is the given clock's.
 
 Source: Binance USDⓈ-M "General Info" (limits, 429, 418); Bybit v5 "Rate Limit Rules".
 """
@@ -14,13 +17,18 @@ Source: Binance USDⓈ-M "General Info" (limits, 429, 418); Bybit v5 "Rate Limit
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from trueup.calls import Priority, priority, spend
+from trueup.calls import Priority, place_in_line, priority, spend
 from trueup.model.errors import RateLimited
 from trueup.ports import AuditCost, Silence
 from trueup.venues.tariffs import TARIFFS, OwnLimit
@@ -54,57 +62,119 @@ AUDIT_SHARE = 0.5
 SHORT_WAIT_S = 2.0
 """A rest up to this long is slept; a longer one is told to the caller."""
 
+_SHARES = {Priority.PROTECTIVE: PROTECTIVE_SHARE, Priority.ORDINARY: ORDINARY_SHARE, Priority.SPARE: AUDIT_SHARE}
+
 _LEAST_SLEEP_S = 0.001
 _LEAST_AUDIT_SHARE = 0.1
 
 _BANNED_UNTIL = re.compile(r"until (\d{13})")
 
 
+@dataclass(order=True, slots=True)
+class _Waiter:
+    """One request that waits. `first`: rings when it is the first of its priority."""
+
+    place: int
+    arrival: int
+    first: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    gone: bool = field(default=False, compare=False)
+
+
+class _Queue:
+    """Who waits with one priority. `empty` is set while nobody does."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Waiter] = []
+        self._arrivals = itertools.count()
+        self.empty = asyncio.Event()
+        self.empty.set()
+
+    def enter(self) -> _Waiter:
+        self.empty.clear()
+        waiter = _Waiter(place_in_line(), next(self._arrivals))
+        heapq.heappush(self._waiting, waiter)
+        return waiter
+
+    def leave(self, waiter: _Waiter) -> None:
+        waiter.gone = True
+        while self._waiting and self._waiting[0].gone:
+            heapq.heappop(self._waiting)
+        if self._waiting:
+            self._waiting[0].first.set()
+        else:
+            self.empty.set()
+
+    async def be_first(self, waiter: _Waiter) -> None:
+        """Returns when nobody is before it, which another that comes may change."""
+        while self._waiting[0] is not waiter:
+            waiter.first.clear()
+            await waiter.first.wait()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was taken in advance, of one line."""
+
+    line: _Line
+    left: int
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("trueup_kept_room", default=None)
+
+
 class _Line:
-    """Who goes next past some windows: protective work first, then by arrival."""
+    """Who goes next past some windows: protective work first, then by place in line."""
 
     def __init__(self, clock: Clock, windows: tuple[Window, ...], rest: Callable[[str], float]) -> None:
         self.windows = windows
         self._clock = clock
         self._rest = rest
-        self._turns = {kind: asyncio.Lock() for kind in Priority}  # a lock lets its waiters in by arrival
-        self._protective = 0
-        self._no_protective = asyncio.Event()
-        self._no_protective.set()
+        self._queues = {kind: _Queue() for kind in Priority}
 
-    async def enter(self, cost: int, source: str) -> None:
+    async def enter(self, cost: int, source: str, share: Callable[[], float] | None = None) -> None:
         """Returns when it is this request's turn, and counts it as under way.
+
+        Args:
+            share: Of the limits, that it may use; None: as its priority says.
 
         Raises:
             RateLimited: The venue asked for a rest that still lasts longer than `SHORT_WAIT_S`.
         """
         kind = priority()
-        if kind is Priority.PROTECTIVE:
-            self._protective += 1
-            self._no_protective.clear()
-        try:
-            async with self._turns[kind]:
-                await self._wait(cost, source, kind)
-                for window in self.windows:
-                    window.take(cost)
-        finally:
-            if kind is Priority.PROTECTIVE:
-                self._protective -= 1
-                if not self._protective:
-                    self._no_protective.set()
+        kept = _kept.get()
+        has_room = kept is not None and kept.line is self and kind is Priority.ORDINARY and kept.left >= cost
+        if kept is not None and has_room and self._rest(source) <= 0:
+            kept.left -= cost
+            return
+        nobody_waits = all(queue.empty.is_set() for queue in self._queues.values())
+        if not nobody_waits or self._wait_s(cost, source, kind, share) > 0:
+            await self._queue(cost, source, kind, share)
+        for window in self.windows:
+            window.take(cost)
 
-    async def _wait(self, cost: int, source: str, kind: Priority) -> None:
-        share = PROTECTIVE_SHARE if kind is Priority.PROTECTIVE else ORDINARY_SHARE
-        while True:
-            if kind is not Priority.PROTECTIVE:
-                await self._no_protective.wait()
-            now_s = self._clock.monotonic_s()
-            wait_s = self._rest(source)
-            for window in self.windows:
-                wait_s = max(wait_s, window.wait_s(cost, share, now_s))
-            if wait_s <= 0:
-                return
-            await self._clock.sleep(max(wait_s, _LEAST_SLEEP_S))
+    async def _queue(self, cost: int, source: str, kind: Priority, share: Callable[[], float] | None) -> None:
+        queue = self._queues[kind]
+        waiter = queue.enter()
+        try:
+            while True:
+                await queue.be_first(waiter)
+                ahead = [queue for other, queue in self._queues.items() if other < kind and not queue.empty.is_set()]
+                if ahead:
+                    await ahead[0].empty.wait()
+                    continue
+                wait_s = self._wait_s(cost, source, kind, share)
+                if wait_s <= 0:
+                    return
+                await self._clock.sleep(max(wait_s, _LEAST_SLEEP_S))
+        finally:
+            queue.leave(waiter)
+
+    def _wait_s(self, cost: int, source: str, kind: Priority, share: Callable[[], float] | None) -> float:
+        now_s = self._clock.monotonic_s()
+        wait_s, allowed = self._rest(source), share() if share is not None else _SHARES[kind]
+        for window in self.windows:
+            wait_s = max(wait_s, window.wait_s(cost, allowed, now_s))
+        return wait_s
 
     def give_back(self, cost: int) -> None:
         for window in self.windows:
@@ -173,6 +243,29 @@ class RequestBudget:
     def rest_s(self) -> float:
         """How long the venue still wants silence; 0: it does not."""
         return max(0.0, self._silent_until_s - self._clock.monotonic_s())
+
+    @asynccontextmanager
+    async def room(self, cost: int) -> AsyncIterator[None]:
+        """See `trueup.ports.Budget`."""
+        cost = min(cost, int(AUDIT_SHARE * self.limit))
+        try:
+            await self.line.enter(cost, "a look", self._room_share)
+        except RateLimited:
+            yield
+            return
+        kept = _Kept(self.line, cost)
+        token = _kept.set(kept)
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+            self.line.give_back(kept.left)
+            kept.left = 0
+
+    def _room_share(self) -> float:
+        """What looks begin with leaves free what they come to need: histories, the key's identity."""
+        others = self._window.others(self._clock.monotonic_s()) / self.limit
+        return min(ORDINARY_SHARE, AUDIT_SHARE + others)
 
     def set_limit(self, limit: int) -> None:
         """The venue told what an address may spend."""

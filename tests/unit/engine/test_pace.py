@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -26,6 +28,12 @@ class Fixed:
     audit_cost: AuditCost = AuditCost(positions=5, orders=80)  # noqa: RUF009 - frozen
     rest_s: float = 0.0
     last_silence: Silence | None = None
+    kept: list[int] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def room(self, cost: int) -> AsyncIterator[None]:
+        self.kept.append(cost)
+        yield
 
     def audit_rate(self, beside: float) -> float:
         return min(self.rate, 28.0 - beside)
@@ -91,6 +99,21 @@ def test_3_order_lists_at_every_audit_are_dropped_before_the_interval_grows() ->
     tight = pace(8)
     assert not tight.affords_orders
     assert tight.interval_s == 30.0
+
+
+def test_3_order_lists_are_read_by_a_part_of_the_accounts_at_a_time_when_the_budget_is_tight() -> None:
+    tight, roomy = pace(60), pace(3)
+    assert [tight.turn_of_lists(f"account-{number}") for number in range(6)] == [0, 1, 2, 3, 0, 1]
+    assert [roomy.turn_of_lists(f"account-{number}") for number in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("orders", "cost"), [(False, 5), (True, 85)])
+async def test_a_look_asks_for_the_room_that_it_takes(orders: bool, cost: int) -> None:
+    budget = Fixed()
+    async with pace(60, budget=budget).room("account-1", orders=orders):
+        assert budget.kept == [cost]
+    async with Pace(["a"], None, Timing(audit_interval_s=30.0), HandClock()).room("a", orders=orders):
+        pass
 
 
 def test_4_the_cheapest_of_the_last_audits_is_what_one_costs() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 from virtual_time import LoopClock, in_virtual_time
 
-from trueup.calls import counted, protective
+from trueup.calls import counted, protective, spare
 from trueup.model.errors import RateLimited
 from trueup.venues.limits import AUDIT_SHARE, ORDINARY_SHARE, AccountLimits, RequestBudget
 from trueup.venues.window import Window
@@ -115,6 +116,113 @@ async def test_whoever_came_first_goes_first_even_when_a_cheaper_one_would_fit()
     bench.log.clear()
     await asyncio.gather(bench.send(limits, "dear", ORDERS), bench.send(limits, "cheap", POSITIONS))
     assert bench.order == ["dear", "cheap"]
+
+
+@virtual
+async def test_a_look_begins_when_there_is_room_for_the_whole_of_it() -> None:
+    bench = Bench()
+    spans: dict[str, tuple[float, float]] = {}
+
+    async def look(name: str) -> None:
+        limits = bench.account()
+        with counted():
+            async with bench.budget.room(30 * 40):
+                began_s = bench.clock.monotonic_s()
+                for _ in range(30):
+                    await bench.send(limits, name, ORDERS, takes_s=0.01)
+                spans[name] = (began_s, round(bench.clock.monotonic_s() - began_s, 3))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(look(f"look {number}"))
+            await asyncio.sleep(0)
+    assert [seconds for _, seconds in spans.values()] == [0.3] * 4, "each within a moment"
+    assert list(spans) == [f"look {number}" for number in range(4)], "one after the other"
+    assert [int(began_s) // 60 for began_s, _ in spans.values()] == [0, 1, 2, 3], "each in a minute of its own"
+
+
+@virtual
+async def test_looks_leave_free_what_they_come_to_need() -> None:
+    bench = Bench()
+
+    async def look(name: str) -> None:
+        limits = bench.account()
+        with counted():
+            async with bench.budget.room(10 * 40):
+                for _ in range(12):
+                    await bench.send(limits, name, ORDERS, takes_s=0.01)
+
+    await asyncio.gather(*(look(f"look {number}") for number in range(6)))
+    at = {name: [at_s for at_s, one in bench.log if one == name] for name in bench.order}
+    assert [times[-1] - times[0] < 1 for times in at.values()] == [True] * 6
+    assert [sum(times[0] < 1 for times in at.values()), sum(59 < times[0] < 61 for times in at.values())] == [3, 3]
+
+
+@virtual
+async def test_what_can_wait_is_sent_when_nothing_else_waits_and_leaves_room() -> None:
+    bench = Bench()
+    limits = bench.account()
+
+    async def later(name: str) -> None:
+        with spare():
+            await bench.send(limits, name, ORDERS)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(40):
+            group.create_task(later(f"later {number}"))
+        await asyncio.sleep(1)
+        assert len(bench.log) == AUDIT_SHARE * 2400 / 40 == 30
+        for number in range(20):
+            group.create_task(bench.send(limits, f"now {number}", ORDERS))
+    assert [name for at_s, name in bench.log if at_s == 1.0] == [f"now {number}" for number in range(12)]
+    assert [name.partition(" ")[0] for at_s, name in bench.log if at_s >= 60] == ["now"] * 8 + ["later"] * 10
+
+
+@virtual
+async def test_what_was_kept_and_not_used_is_free_again() -> None:
+    bench = Bench()
+    async with bench.budget.room(1_000):
+        await bench.send(bench.account(), "one", ORDERS)
+        assert bench.budget.used == 1_000
+    assert bench.budget.used == 40
+
+
+@virtual
+async def test_room_is_given_back_when_its_look_fails_and_not_waited_for_while_the_venue_wants_silence() -> None:
+    bench = Bench()
+    with pytest.raises(ValueError, match="failed"):
+        async with bench.budget.room(1_000):
+            raise ValueError("failed")
+    assert bench.budget.used == 0
+    bench.budget.rest(30, "too many requests")
+    async with bench.budget.room(1_000):
+        with pytest.raises(RateLimited):
+            await bench.send(bench.account(), "one", ORDERS)
+    assert bench.clock.monotonic_s() == 0
+
+
+@virtual
+async def test_a_rest_that_begins_within_a_look_holds_for_what_was_kept_too() -> None:
+    bench = Bench()
+    async with bench.budget.room(1_000):
+        bench.budget.rest(30, "too many requests")
+        with pytest.raises(RateLimited):
+            await bench.send(bench.account(), "one", ORDERS)
+
+
+@virtual
+async def test_who_sleeps_at_the_head_of_the_line_lets_an_earlier_undertaking_pass() -> None:
+    bench = Bench()
+    early, late = bench.account(), bench.account()
+    with counted():
+        await bench.send(early, "early", ORDERS)
+        await asyncio.gather(*(bench.send(bench.account(), "filler", ORDERS) for _ in range(41)))
+        waiting = asyncio.create_task(bench.send(late, "late", ORDERS), context=contextvars.Context())
+        await asyncio.sleep(30)
+        await asyncio.gather(*(bench.send(early, f"early {number}", ORDERS) for number in range(42)))
+        await waiting
+    assert bench.order[-1] == "late"
+    assert bench.log[-1][0] == 120.0, "not before the minute in which the early ones were sent is over"
 
 
 @virtual
