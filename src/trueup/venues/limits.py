@@ -66,6 +66,8 @@ _SHARES = {Priority.PROTECTIVE: PROTECTIVE_SHARE, Priority.ORDINARY: ORDINARY_SH
 
 _LEAST_SLEEP_S = 0.001
 _LEAST_AUDIT_SHARE = 0.1
+_BESIDE_OWN_SHARE = 0.25
+"""Of a limit: what the accounts' own other reading leaves to the audits at least."""
 
 _BANNED_UNTIL = re.compile(r"until (\d{13})")
 
@@ -236,8 +238,9 @@ class RequestBudget:
     def audit_rate(self, beside: float) -> float:
         """See `trueup.ports.Budget`."""
         others = self._window.others(self._clock.monotonic_s())
-        free = min(AUDIT_SHARE * self.limit, ORDINARY_SHARE * self.limit - others - beside * self.window_s)
-        return max(free, _LEAST_AUDIT_SHARE * self.limit) / self.window_s
+        left = ORDINARY_SHARE * self.limit - others
+        free = max(left - beside * self.window_s, min(left, _BESIDE_OWN_SHARE * self.limit))
+        return max(min(AUDIT_SHARE * self.limit, free), _LEAST_AUDIT_SHARE * self.limit) / self.window_s
 
     @property
     def rest_s(self) -> float:

@@ -263,7 +263,7 @@ async def test_others_behind_the_same_address_slow_the_audits_down() -> None:
     bench = Bench()
     assert bench.budget.audit_rate(0) == bench.budget.audit_rate(8) == AUDIT_SHARE * 2400 / 60
     assert bench.budget.audit_rate(18) == pytest.approx(28 - 18)
-    assert bench.budget.audit_rate(1000) == pytest.approx(0.1 * 2400 / 60)
+    assert bench.budget.audit_rate(1000) == pytest.approx(0.25 * 2400 / 60)
     await bench.send(bench.account(), "one", POSITIONS, answer={"x-mbx-used-weight-1m": "1205"})
     assert bench.budget.audit_rate(0) == pytest.approx((ORDINARY_SHARE * 2400 - 1200) / 60)
 
