@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from trueup.model.errors import StoreUnavailable
+from trueup.sim.loop import step
 from trueup.store.memory import MemoryDatabase, MemoryStore
 
 if TYPE_CHECKING:
@@ -105,11 +106,11 @@ class Connection:
             raise StoreUnavailable(f"{name}: the connection was lost before the answer came", maybe_committed=True)
         return result
 
-    async def _way(self) -> None:
+    def _way(self) -> Awaitable[None]:
         """Often too short to count, sometimes milliseconds: others get between in either case."""
         slow_ms = self.faults.slow_ms
         timed = slow_ms or self._chance.random() < _SHARE_TIMED
-        await self._sleep((self._chance.random() * 4 + slow_ms) / 1000 if timed else 0)
+        return self._sleep((self._chance.random() * 4 + slow_ms) / 1000) if timed else step()
 
 
 def store_of(connection: Connection) -> Store:

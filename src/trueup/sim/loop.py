@@ -21,12 +21,13 @@ import contextvars
 import heapq
 import random
 import sys
-from collections.abc import Callable, Coroutine, Generator
+import types
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["Deadlock", "Host", "HostKilled", "Livelock", "RealWorld", "SimFuture", "SimLoop", "SimTask"]
+__all__ = ["Deadlock", "Host", "HostKilled", "Livelock", "RealWorld", "SimFuture", "SimLoop", "SimTask", "step"]
 
 T = TypeVar("T")
 
@@ -104,11 +105,11 @@ class SimFuture(asyncio.Future[T]):
 class SimTask(asyncio.Task[T]):
     """A task that hashes by the order of its making."""
 
-    def __init__(self, coro: Coroutine[Any, Any, T], *, loop: SimLoop, **options: Any) -> None:
-        self._number = loop.next_number()
-        super().__init__(coro, loop=loop, **options)
+    _number: int | None = None
 
     def __hash__(self) -> int:
+        if self._number is None:  # asyncio's own register of tasks hashes each when it is made
+            self._number = self.get_loop().next_number()  # type: ignore[attr-defined]
         return self._number
 
     def __eq__(self, other: object) -> bool:
@@ -146,6 +147,12 @@ class _Handle:
 
     def when(self) -> float:
         return self.when_us / _MICRO
+
+
+@types.coroutine
+def step() -> Generator[None, None, None]:
+    """Lets everything else that can run go first, or not: the seed chooses."""
+    yield
 
 
 def _forget_done(tasks: dict[SimTask[Any], None]) -> None:
@@ -241,7 +248,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     async def sleep(self, seconds: float) -> None:
         """As `asyncio.sleep`, a little shorter: it is what a simulation does most."""
         if seconds <= 0:
-            await asyncio.sleep(0)
+            await step()
             return
         future = SimFuture[None](loop=self)
         timer = self.call_later(seconds, _wake, future, None)
@@ -477,8 +484,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         """There is none."""
 
     # what asyncio asks of a loop
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)
+    """Never; asked for every future, so it is a builtin that says so."""
 
     def set_debug(self, enabled: bool) -> None:
         """A simulation is its own debugger."""

@@ -27,6 +27,7 @@ BINANCE_STREAM_ROOTS = ("/ws", "/stream", "/private", "/public", "/market")
 BYBIT_STREAM_ROOTS = ("/v5/private", "/v5/public", "/v5/trade")
 
 
+@lru_cache(maxsize=256)
 def venue_of(path: str) -> Venue | None:
     """The venue whose paths these are, None for neither's."""
     if path == "/v5" or path.startswith("/v5/"):
