@@ -12,6 +12,7 @@ Observations that belong to a position are kept as long as it; of the others (an
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ from trueup.store.changeset import Inserted, RowState
 from trueup.store.columns import closing_columns, opened_columns, order_row, trade_row, updated_columns
 from trueup.store.database import Database
 from trueup.store.limits import UNBOUND_DAYS, UNBOUND_KEPT
+from trueup.store.rows import TRADE_COLUMNS
 from trueup.store.statements import OPEN_COLUMNS, UPDATE_COLUMNS, Statements, statements_for
 
 __all__ = ["commit", "fence"]
@@ -190,8 +192,14 @@ class _Commit:
             )
             for trade in self._changes.trades
         ]
+        if not rows:
+            return
+        columns = zip(TRADE_COLUMNS, zip(*rows, strict=True), strict=True)
+        places = [nth for nth, (_, column) in enumerate(columns) if any(value is not None for value in column)]
+        batch = self._statements.trade(tuple(TRADE_COLUMNS[nth] for nth in places))
+        told = operator.itemgetter(*places)
         for group in waves(rows, lambda row: (row[1], row[3])):
-            await self._statements.trade.run(self._connection, group)
+            await batch.run(self._connection, [told(row) for row in group])
 
     async def _effects(self) -> list[int]:
         effects = self._changes.effects

@@ -71,7 +71,7 @@ UPDATE_COLUMNS: Final = (
     "venue_updated_at",
     "verified_as_of",
 )
-_UPDATES_KEPT: Final = 64
+_SHAPES_KEPT: Final = 64
 _LEARNED: Final = ("symbol", "contract_size", "entry_price", "opened_at", "opening_order_id")
 _CLOSING: Final = (
     "status",
@@ -155,6 +155,7 @@ class Statements:
         self.dialect: Dialect = dialect
         self.tables = tables_for(dialect)
         self._updates: dict[tuple[tuple[str, ...], bool], Batch] = {}
+        self._trades: dict[tuple[str, ...], Batch] = {}
 
     @functools.cached_property
     def fence(self) -> Statement:
@@ -295,7 +296,7 @@ class Statements:
         """
         found = self._updates.get((changed, clears))
         if found is None:
-            if len(self._updates) >= _UPDATES_KEPT:
+            if len(self._updates) >= _SHAPES_KEPT:
                 self._updates.clear()
             found = self._updates[changed, clears] = self._update(changed, clears=clears)
         return found
@@ -398,12 +399,18 @@ class Statements:
 
         return Batch(self.dialect, {name: orders.c[name] for name in names}, build)
 
-    @functools.cached_property
-    def trade(self) -> Batch:
-        def update(_table: sa.Table, new: Any) -> dict[str, Any]:
-            return {name: new[name] for name in TRADE_COLUMNS if name not in _TRADE_UNIQUE}
+    def trade(self, told: tuple[str, ...]) -> Batch:
+        """Rows: `told`, of `TRADE_COLUMNS`; the others are NULL in each, and so become in a row that stands there already."""
+        found = self._trades.get(told)
+        if found is None:
+            if len(self._trades) >= _SHAPES_KEPT:
+                self._trades.clear()
 
-        return upsert_batch(self.dialect, self.tables.trades, TRADE_COLUMNS, _TRADE_UNIQUE, update)
+            def update(_table: sa.Table, new: Any) -> dict[str, Any]:
+                return {name: new[name] for name in TRADE_COLUMNS if name not in _TRADE_UNIQUE}
+
+            found = self._trades[told] = upsert_batch(self.dialect, self.tables.trades, told, _TRADE_UNIQUE, update)
+        return found
 
     @functools.cached_property
     def effect(self) -> Batch:
