@@ -225,6 +225,9 @@ class AccountReconciler:
         if limit:
             unlearned = (key for key, row in union.rows.items() if key in union.reports and self._is_unlearned(row))
             chosen.update(itertools.islice(unlearned, limit))
+        if len(self._tried) > len(union.rows):
+            open_ids = {row.position_id for row in union.rows.values()}
+            self._tried = {row_id: tries for row_id, tries in self._tried.items() if row_id in open_ids}
         for key in chosen:
             position_id = union.rows[key].position_id
             self._tried[position_id] = self._tried.get(position_id, 0) + 1
