@@ -132,10 +132,11 @@ class Looking:
         self.venue = kind(ACCOUNT, self.client, Markets(holdings.ccxt_id, clock))
         self.venue.holdings = holdings
         self.store: Store = store or _Book(holdings)
+        self.clock = clock
         policy = Policy(
             adoption=AdoptionPolicy(what="adopt"), new_row_grace_ms=60_000, confirm_after_ms=30_000, confirm_snapshots=2
         )
-        plan = AccountPlan(
+        self.plan = AccountPlan(
             name=ACCOUNT,
             venue=holdings.ccxt_id,
             mode=AccountMode.SYNC,
@@ -143,7 +144,7 @@ class Looking:
             mass_close_fraction=Decimal("0.3"),
             mass_close_window_ms=600_000,
         )
-        self.reconciler = AccountReconciler(plan, self.venue, self.store, clock)
+        self.reconciler = AccountReconciler(self.plan, self.venue, self.store, clock)
         self._owner: Owner | None = None
         self._count = len(holdings.book)
 

@@ -14,9 +14,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bench.holdings import ACCOUNT, Holdings, hold
 from bench.looking import Looking
+from trueup.engine.board import Board
+from trueup.engine.settings import Timing
+from trueup.engine.work import AccountWork, PassOptions
 from trueup.model.decimals import decimal_text
 from trueup.model.times import time_text
 from trueup.sim.world.types import Venue
@@ -26,6 +30,9 @@ SMALL, LARGE = 200, 1_200
 CALLS = {"binance": (2.1, 7.2), "bybit": (2.2, 7.3)}
 """Of Python functions and of built-in ones, a position, at most."""
 STATEMENTS = 2
+"""Of a look: what stands of the account, and its rows."""
+PASS_STATEMENTS = STATEMENTS + 1
+"""A pass asks once more what stands, after what it did."""
 
 MEND = (
     "The audit that finds nothing does more for each position than it did. Profile it (python -m cProfile -m bench --raw audit), "
@@ -142,3 +149,45 @@ async def test_the_statements_of_an_audit_do_not_grow_with_positions(
     why = f"{few} statements with 3 positions, {many} with 60 (first look, then one that finds nothing). {MEND}"
     assert few == many, why
     assert many[1] == STATEMENTS, why
+
+
+async def test_a_pass_of_the_daemon_that_finds_nothing_is_three_statements_and_one_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the supervisor runs it: notices are told beside it, states are gathered, nothing is announced."""
+    holdings = hold("binance", 20)
+    file = tmp_path / "book.db"
+    store = open_store(f"sqlite:///{file}")
+    await store.open()
+    insert(file, holdings)
+    looking = Looking(holdings, store)
+    work = AccountWork(looking.plan, Timing(audit_interval_s=30), looking.venue, store, looking.clock)
+    work.tells_beside, work.board = True, _Gathering(store)
+    owner = await store.claim(ACCOUNT, "bench", 60.0)
+    options = PassOptions(confirm=False, orders=False, announce=False, due_effects_only=True)
+    looking.client.looks += 1
+    await work.run_pass(owner, options, lambda _: None)
+    sent: list[str] = []
+    plain = embedded.Connection.run
+
+    async def counted(self: embedded.Connection, method: Any, text: str, parameters: Any) -> Any:
+        sent.append(text)
+        return await plain(self, method, text, parameters)
+
+    looking.client.looks += 1
+    asked = looking.client.requests
+    with monkeypatch.context() as patched, capture_logs() as logged:
+        patched.setattr(embedded.Connection, "run", counted)
+        report = await work.run_pass(owner, options, lambda _: None)
+    asked = looking.client.requests - asked
+    await looking.aclose()
+    await store.aclose()
+    assert (len(report.verified), report.has_drift) == (20, False)
+    assert (len(sent), asked, logged) == (PASS_STATEMENTS, 1, []), (sent, MEND)
+
+
+class _Gathering(Board):
+    """A daemon's, which writes the states of all accounts together."""
+
+    async def post(self, account: str, state: str, at_ms: int) -> None:
+        self.posted = (account, state, at_ms)
