@@ -495,7 +495,8 @@ def _match(row: Position, lives: list[Lifecycle]) -> Lifecycle | None:
     ended = [life for life in lives if life.closed_ms is not None]
     exact = [life for life in ended if life.closed_ms == close.closed_at_ms]
     if exact or close.evidence is Evidence.FILLS:
-        return exact[-1] if exact else None
+        # A venue whose clock stands still ends several in one millisecond: the row's is the one that began when it says.
+        return min(reversed(exact), key=lambda life: abs(life.opened_ms - row.opened_at_ms), default=None)
     near = [life for life in ended if abs((life.closed_ms or 0) - close.closed_at_ms) <= _SLACK_MS]
     return near[-1] if near else None
 
