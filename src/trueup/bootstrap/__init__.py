@@ -21,20 +21,14 @@ __all__ = ["main", "open_manager"]
 def main() -> None:
     """The `trueup` command.
 
-    The process is this program's own. So its garbage collector is set for it: starting makes a hundred thousand things that stay,
-    and nearly all that a look makes is in no cycle and goes by itself, but what fails leaves cycles of tracebacks. And of what it
-    uses only what is used is loaded.
+    The process is this program's own: its garbage collector is set for it, and of what it uses only what is used is loaded.
     """
-    import atexit
-    import gc
     import sys
 
-    gc.set_threshold(5_000, 10, 10)
-    atexit.register(
-        gc.freeze
-    )  # what still stands when the process ends goes with it: nobody has to look for cycles in it
+    from trueup.bootstrap import garbage
     from trueup.cli.signals import exit_quietly_while_starting
 
+    garbage.starting()
     exit_quietly_while_starting(sys.argv[1:])
     _load_structlog_sparingly()
     from trueup.cli import build_app

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.bootstrap.explain import explain_position
+from trueup.bootstrap.garbage import OnceStarted
 from trueup.bootstrap.status import account_statuses
 from trueup.bootstrap.telemetry import telemetry
 from trueup.bootstrap.wiring import Program, open_program
@@ -63,7 +64,7 @@ class _Services:
             names = ", ".join(program.runners)
             where = f", {url}/metrics and /health" if url is not None else ""
             on_ready(f"running {names}: an audit every {seconds:g} s{where}; stop with ctrl-c, look with trueup status")
-            await program.supervisor().run()
+            await program.supervisor(OnceStarted(program.runners).looked).run()
 
     async def status(self) -> tuple[AccountStatus, ...]:
         async with self._program(()) as program:

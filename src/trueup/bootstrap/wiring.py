@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -25,6 +25,7 @@ from trueup.store import open_store
 
 if TYPE_CHECKING:
     from trueup.config import AccountSettings, ProtectionSettings, Settings
+    from trueup.model.reports import AccountReport
     from trueup.ports import Clock, Feed, Notifier, PriceSource, Store, Venue
     from trueup.venues.connections import Connections
     from trueup.venues.limits import RequestBudget
@@ -55,7 +56,7 @@ class Program:
         """Mark prices of the account's venue, not started."""
         return self.opener.prices(self.settings.account(account), self.venues[account])
 
-    def supervisor(self) -> Supervisor:
+    def supervisor(self, on_report: Callable[[AccountReport], None] = lambda _: None) -> Supervisor:
         """The daemon over all of it, not started."""
         return Supervisor(
             self.manager,
@@ -66,6 +67,7 @@ class Program:
             self.holder,
             open_feed=self.open_feed,
             open_prices=self.open_prices,
+            on_report=on_report,
         )
 
 
