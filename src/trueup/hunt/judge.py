@@ -497,7 +497,8 @@ def _match(row: Position, lives: list[Lifecycle]) -> Lifecycle | None:
     if exact or close.evidence is Evidence.FILLS:
         # A venue whose clock stands still ends several in one millisecond: the row's is the one that began when it says.
         return min(reversed(exact), key=lambda life: abs(life.opened_ms - row.opened_at_ms), default=None)
-    near = [life for life in ended if abs((life.closed_ms or 0) - close.closed_at_ms) <= _SLACK_MS]
+    begun = [life for life in ended if life.opened_ms <= close.closed_at_ms]
+    near = [life for life in begun if abs((life.closed_ms or 0) - close.closed_at_ms) <= _SLACK_MS]
     return near[-1] if near else None
 
 
