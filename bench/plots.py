@@ -14,8 +14,8 @@ __all__ = ["Line", "chart", "lines_of"]
 
 WIDTH, HEIGHT = 720, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 176, 56, 48
-_LIGHT = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#57606a")
-_DARK = ("#4493f8", "#db61a2", "#3fb950", "#d29922", "#ab7df8", "#f85149", "#9198a1")
+_LIGHT = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#57606a", "#0a7a85")
+_DARK = ("#4493f8", "#db61a2", "#3fb950", "#d29922", "#ab7df8", "#f85149", "#9198a1", "#39c5cf")
 
 
 def _colours(page: str, ink: str, faint: str, grid: str, lines: Sequence[str]) -> str:
@@ -88,7 +88,7 @@ def chart(title: str, x_name: str, y_name: str, lines: Sequence[Line]) -> str:
         path = " ".join(f"{xs.at(x)},{ys.at(y)}" for x, y in one.points)
         dots = "".join(f'<circle class="dot" cx="{xs.at(x)}" cy="{ys.at(y)}" r="3"/>' for x, y in one.points)
         name = f'<text class="name" x="{WIDTH - _RIGHT + 10}" y="{height + 4}">{escape(one.name)}</text>'
-        kind = f"l{place % 7}" + (" first" if place == 0 else "")
+        kind = f"l{place % len(_LIGHT)}" + (" first" if place == 0 else "")
         parts.append(f'<g class="{kind}"><polyline class="line" points="{path}"/>{dots}{name}</g>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 

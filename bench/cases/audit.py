@@ -3,7 +3,8 @@
 Processor time of this process, all of the program's own path (`bench.looking`): the answer's text, decoding, reading, matching
 with the book, deciding, settling. Beside it, in turns within one run, what others do with the same bytes: decoding alone (`json`,
 `msgspec` without types, with our own row types, and with their numbers made exact by msgspec), ccxt's parsing of the decoded rows
-(no JSON in it), and the original system's loop over what ccxt parsed.
+(no JSON in it), the original system's loop over what ccxt parsed, and nautilus_trader's reconciliation from the same bytes, in a
+process of its own (`bench.nautilus`; left out where the package is not installed).
 
 1. Every round runs each of them once; figures are medians of rounds, with the least and the most.
 2. The garbage collector runs as it does in the program.
@@ -15,15 +16,17 @@ import asyncio
 import gc
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from bench import original
+from bench import nautilus, original
 from bench.figures import Figure
 from bench.holdings import Holdings, ccxt_markets, hold
 from bench.looking import Looking
@@ -41,10 +44,18 @@ _LEAST_S = 0.05
 
 
 def run() -> list[Figure]:
-    return [figure for venue in _VENUES for size in SIZES for figure in measure(venue, size, ROUNDS)]
+    python = nautilus.interpreter()
+    if python is None:
+        print(nautilus.HINT, file=sys.stderr)
+    return [figure for venue in _VENUES for size in SIZES for figure in measure(venue, size, ROUNDS, python)]
 
 
-_NAMES = {"original": "original, after ccxt", "json loads": "json.loads", "ccxt parse positions": "ccxt's parse alone"}
+_NAMES = {
+    "original": "original, after ccxt",
+    "json loads": "json.loads",
+    "ccxt parse positions": "ccxt's parse alone",
+    "nautilus trader": "nautilus_trader",
+}
 
 
 def plots(figures: list[Figure]) -> dict[str, str]:
@@ -61,27 +72,23 @@ def plots(figures: list[Figure]) -> dict[str, str]:
 
 @dataclass
 class _Subject:
-    """Something that is done with one answer, and how long it took each time, µs a position."""
+    """Something that is done with one answer, and how long it took each time, µs a position.
+
+    `spend` does it so many times and gives the processor seconds that it took.
+    """
 
     name: str
-    act: Callable[[], object]
+    spend: Callable[[int], float]
     times: int = 1
     rounds: int | None = None
     samples: list[float] = field(default_factory=list)
 
     def calibrate(self) -> None:
         """The first run, not counted, tells how often a sample repeats it."""
-        began = time.process_time()
-        self.act()
-        self.times = max(1, round(_LEAST_S / max(time.process_time() - began, 1e-6)))
+        self.times = max(1, round(_LEAST_S / max(self.spend(1), 1e-6)))
 
     def sample(self, positions: int) -> None:
-        gc.collect()
-        act, times = self.act, self.times
-        began = time.process_time()
-        for _ in range(times):
-            act()
-        self.samples.append((time.process_time() - began) / times / positions * 1e6)
+        self.samples.append(self.spend(self.times) / self.times / positions * 1e6)
 
     @property
     def median(self) -> float:
@@ -92,13 +99,33 @@ class _Subject:
         return min(self.samples), max(self.samples)
 
 
-def measure(venue: Venue, size: int, rounds: int) -> list[Figure]:
-    """One venue and one size; figures are named `audit_us_per_position_<venue>_<size>[_<what>]`."""
+def _here(act: Callable[[], object]) -> Callable[[int], float]:
+    """Done in this process."""
+
+    def spend(times: int) -> float:
+        gc.collect()
+        began = time.process_time()
+        for _ in range(times):
+            act()
+        return time.process_time() - began
+
+    return spend
+
+
+def measure(venue: Venue, size: int, rounds: int, python: str | None = None) -> list[Figure]:
+    """One venue and one size; figures are named `audit_us_per_position_<venue>_<size>[_<what>]`.
+
+    `python`: the interpreter that has nautilus_trader. None: it is left out.
+    """
     holdings = hold(venue, size)
     loop = asyncio.new_event_loop()
     looking = Looking(holdings)
-    try:
+    with ExitStack() as stack:
+        stack.callback(loop.close)
         subjects = _subjects(holdings, lambda: loop.run_until_complete(looking.look()))
+        if python is not None and size <= nautilus.LARGEST:
+            engine = stack.enter_context(nautilus.beside(holdings, python))
+            subjects.append(_Subject(nautilus.NAME, engine.spend))
         for subject in subjects:
             subject.calibrate()
         for number in range(rounds):
@@ -106,8 +133,6 @@ def measure(venue: Venue, size: int, rounds: int) -> list[Figure]:
                 if subject.rounds is None or number < subject.rounds:
                     subject.sample(size)
         loop.run_until_complete(looking.aclose())
-    finally:
-        loop.close()
     return _figures(venue, size, {subject.name: subject for subject in subjects})
 
 
@@ -128,13 +153,13 @@ def _figures(venue: Venue, size: int, by_name: dict[str, _Subject]) -> list[Figu
 def _subjects(holdings: Holdings, look: Callable[[], object]) -> list[_Subject]:
     few = 3 if len(holdings.rows) >= 100_000 else None
     return [
-        _Subject("trueup", look),
-        _Subject("msgspec typed", _typed(holdings)),
-        _Subject("msgspec typed exact", _exact(holdings)),
-        _Subject("msgspec generic", lambda: [msgspec.json.decode(body) for body in holdings.answers[0]]),
-        _Subject("json.loads", lambda: [json.loads(body) for body in holdings.answers[0]]),
-        _Subject("ccxt parse_positions", _ccxt(holdings), rounds=few),
-        _Subject("original", _original(holdings), rounds=few),
+        _Subject("trueup", _here(look)),
+        _Subject("msgspec typed", _here(_typed(holdings))),
+        _Subject("msgspec typed exact", _here(_exact(holdings))),
+        _Subject("msgspec generic", _here(lambda: [msgspec.json.decode(body) for body in holdings.answers[0]])),
+        _Subject("json.loads", _here(lambda: [json.loads(body) for body in holdings.answers[0]])),
+        _Subject("ccxt parse_positions", _here(_ccxt(holdings)), rounds=few),
+        _Subject("original", _here(_original(holdings)), rounds=few),
     ]
 
 

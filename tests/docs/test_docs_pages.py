@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_shell_commands_can_be_given(name: str) -> None:
     app = build_app(_no_services)
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for line in [*commands(name), *typed(name)]:
-        words = shlex.split(line.partition(" 2>>")[0])
+        words = shlex.split(re.sub(r"^[A-Z_]+=\S+ (?=\w)", "", line.partition(" 2>>")[0]))
         match words:
             case ["trueup", *arguments]:
                 done = CliRunner().invoke(app, [*arguments, "--help"])
@@ -58,10 +59,26 @@ def test_shell_commands_can_be_given(name: str) -> None:
             case ["make", *wanted]:
                 goals = {word for word in wanted if "=" not in word}
                 assert goals <= targets, f"{name}: {line}"
+            case [_, "-m", "pip", "install", *wanted]:
+                assert _installable(wanted), f"{name}: {line}"
+            case [_, "-m", "venv", _]:
+                pass
             case [".", ".venv/bin/activate"] | ["export", _] | ["curl", *_]:
                 pass
             case _:
                 raise AssertionError(f"{name}: this test does not know how to check {line!r}")
+
+
+def _installable(wanted: list[str]) -> bool:
+    """Whether it is an extra of ours or a package that is pinned."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    pinned = re.findall(r"^([\w-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    match wanted:
+        case ["--constraint", "constraints.txt", "--editable", what]:
+            return what in {".", *(f".[{extra}]" for extra in extras)}
+        case ["--constraint", "constraints.txt", package]:
+            return package in pinned
+    return False
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "docs/configuration.md"])
