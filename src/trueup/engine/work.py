@@ -1,6 +1,7 @@
 """One account's pass, from looking to effects carried out, and the acts of a person on it.
 
-1. A pass ends when nothing more can be decided by looking again within the confirmation time.
+1. A pass ends when nothing more can be decided by looking again within the confirmation time; while it waits for that, it looks
+   as often as audits do, and what is new is seen no later.
 2. What goes wrong with an account is in its report; it never becomes an empty list of findings.
 3. Whoever runs it holds the account's lease; the store refuses the writes of one who lost it.
 """
@@ -55,6 +56,7 @@ __all__ = ["AccountWork", "LastLook", "PassOptions", "last_look"]
 _log = structlog.get_logger("trueup.engine")
 
 _SLACK_MS = 250
+_LEAST_AUDIT_MS = 1_000
 
 
 class PassOptions(Value, frozen=True, kw_only=True):
@@ -212,8 +214,9 @@ class AccountWork:
         return report
 
     async def _looks(self, owner: Owner, options: PassOptions, progress: Callable[[str], None], total: _Sum) -> None:
-        name = self.plan.name
-        for _ in range(self.plan.policy.confirm_snapshots + 3):
+        name, left = self.plan.name, self.plan.policy.confirm_snapshots + 3
+        until_s = self._clock.monotonic_s() + left * self._patience_ms() / 1000
+        while left and self._clock.monotonic_s() <= until_s:
             progress(f"{name}: looking")
             self._effects.stops.triggers.forget()
             look = await self._look(owner, options)
@@ -230,14 +233,20 @@ class AccountWork:
                 total.effects.take(outcome)
             await self._keeper.conclude(owner, look, total.kept, outcome.covered, record=record)
             total.numbers.append((total.kept, outcome))
+            left -= 1
             if outcome.look_again:
                 continue
             wait_ms = look.wait_ms
             if not options.confirm or wait_ms is None or wait_ms > self._patience_ms():
                 return
+            audit_ms = max(_LEAST_AUDIT_MS, round(self._timing.audit_interval_s * 1000))
+            if wait_ms > audit_ms:
+                wait_ms, left = audit_ms, left + 1
+            elif wait_ms:
+                wait_ms += min(_SLACK_MS, wait_ms)
             if wait_ms:
                 progress(f"{name}: looks again in {wait_ms / 1000:.0f} s to confirm")
-            await self._clock.sleep((wait_ms + min(_SLACK_MS, wait_ms)) / 1000)
+            await self._clock.sleep(wait_ms / 1000)
 
     async def _look(self, owner: Owner, options: PassOptions) -> Look:
         began, observed = self._clock.monotonic_s(), False

@@ -20,8 +20,10 @@ FAULT_KINDS = ("net", "http", "lies", "streams", "clocks", "store", "crash", "pa
 """What can go wrong: the words of ``FAULTS=``."""
 
 MINUTE_S = 60.0
-_SHARE_ON = {"crash": 0.85}
+_SHARE_ON = {"crash": 1.0}
 _SHARE_ON_ELSE = 0.5
+_SURE_CRASHES = 3
+"""At some step, in as many parts of the time: of the others some never come, their instant or their process is not there."""
 _BANS_UNTIL_S = 300.0
 _KINDS_OF_HTTP = ("http_error", "rate_limit", "maintenance", "html", "truncated", "banned")
 _POSITIONS = {"binance": "/fapi/*/positionRisk", "bybit": "/v5/position/list"}
@@ -201,6 +203,10 @@ def _happenings(seed: int, active_s: float, kinds: tuple[str, ...]) -> list[Happ
             at = round(own.uniform(2.0, active_s * 0.95), 3)
             lasting = round(min(own.choice((0.5, 3.0, 12.0, 40.0)) * own.uniform(0.5, 1.5), active_s - at), 3)
             found.append(_DRAWN[kind](own, at, lasting))
+        if kind == "crash":
+            part_s = active_s * 0.95 / _SURE_CRASHES
+            starts = [part_s * number for number in range(_SURE_CRASHES)]
+            found += [_death("step", own, round(own.uniform(at + 2.0, at + part_s), 3)) for at in starts]
     return sorted(found, key=lambda each: each.at_s)
 
 
@@ -301,7 +307,10 @@ _DEATHS = ("step", "step", "before_commit", "after_commit", "after_wish", "after
 
 
 def _crash(own: random.Random, at: float, lasting: float) -> Happening:
-    kind = own.choice(_DEATHS)
+    return _death(own.choice(_DEATHS), own, at)
+
+
+def _death(kind: str, own: random.Random, at: float) -> Happening:
     data: dict[str, Any] = {"host": own.randrange(2), "down_s": own.choice((0.1, 2.0, 20.0))}
     if kind == "step":
         data["steps"] = own.randrange(1, 600)

@@ -35,9 +35,11 @@ def test_both_venues_answers_and_streams_are_recorded(payloads: Payloads) -> Non
 def test_a_parser_that_defaults_is_found(payloads: Payloads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trueup.venues.bybit.history.text", lambda value, what: value or "")
     fuzzer = Fuzzer(payloads)
-    for number in range(4_000):
+    for number in range(40_000):
         fuzzer.once(f"share {number}")
-    assert any("became ''" in problem for problem in fuzzer.findings.problems)
+        if any("became ''" in problem for problem in fuzzer.findings.problems):
+            return
+    pytest.fail("a field that becomes an empty text was not found")
 
 
 @pytest.mark.parametrize(
