@@ -38,6 +38,21 @@ async def test_the_ended_lifecycles_stop_is_cancelled(bench: Bench, venue: str) 
 
 
 @BOTH
+async def test_a_stop_that_went_by_itself_is_not_recorded_as_open_while_the_side_is_open_again(
+    bench: Bench, venue: str
+) -> None:
+    name, stop = await _closed_with_a_stop_left(bench, venue)
+    bench.world.cancel_conditional(name, stop)
+    bench.world.open_position(name, "ETHUSDT", "long", "1")
+    bench.stop_order(name, "ETHUSDT", "long", "1", "2000")
+    for _ in range(2):
+        await bench.sync_report(name, 0)
+    active = {row["id"] for row in bench.rows("positions") if row["status"] == "active"}
+    open_orders = [row for row in bench.rows("orders") if row["status"] == "open"]
+    assert [row["position_id"] for row in open_orders] == list(active)
+
+
+@BOTH
 async def test_in_sync_mode_the_orphan_is_told_and_left(bench: Bench, venue: str) -> None:
     name, stop = await _closed_with_a_stop_left(bench, venue, "sync")
     report = await bench.sync_report(name, 3)

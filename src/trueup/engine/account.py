@@ -403,14 +403,16 @@ class AccountReconciler:
     def _sweep_records(
         self, look: Look, orders: OrdersSnapshot, known: _Known, situation: Situation, open_ids: set[int]
     ) -> None:
-        """Recorded as open, of an ended lifecycle, in no list: an effect makes sure (mode protect), else it is forgotten."""
+        """Recorded as open, of an ended lifecycle, in no list: an effect makes sure (mode protect), else it is forgotten.
+
+        Also where the side is open again: what is there now may be the new lifecycle's, so nothing is cancelled.
+        """
         if not situation.applies:
             return
         for order, side in review.left_behind(orders.orders, known.recorded, open_ids, orders.as_of_ms):
-            key = PositionKey(self.plan.name, order.symbol, side)
-            if key in look.reports.reports:
-                continue
-            if self.plan.mode is AccountMode.PROTECT and order.order_list is not OrderList.ATTACHED:
+            is_open = PositionKey(self.plan.name, order.symbol, side) in look.reports.reports
+            acts = self.plan.mode is AccountMode.PROTECT and order.order_list is not OrderList.ATTACHED
+            if acts and not is_open:
                 cancel = review.cancel_of(order, side, "position_closed")
                 look.settlement.effects.append(narrate.cancel_effect(cancel, order.position_id, situation))
             else:
