@@ -194,6 +194,8 @@ def _finishing(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
             if not task.cancelled():
                 task.exception()
             raise
+        finally:
+            del task  # what is raised remembers this frame
 
     return whole
 

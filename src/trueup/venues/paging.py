@@ -66,4 +66,5 @@ async def together(*reads: Coroutine[Any, Any, T]) -> list[T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        tasks.clear()  # what is raised remembers this frame: with the tasks in it that would be a cycle around their answers
         raise

@@ -73,6 +73,7 @@ async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> 
             return task.result()
     finally:
         await _ended(task, timer)
+        del task  # what is raised remembers this frame
     raise TimeoutError
 
 
