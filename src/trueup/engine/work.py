@@ -215,8 +215,9 @@ class AccountWork:
 
     async def _looks(self, owner: Owner, options: PassOptions, progress: Callable[[str], None], total: _Sum) -> None:
         name, left = self.plan.name, self.plan.policy.confirm_snapshots + 3
-        until_s = self._clock.monotonic_s() + left * self._patience_ms() / 1000
-        while left and self._clock.monotonic_s() <= until_s:
+        audit_ms = max(_LEAST_AUDIT_MS, round(self._timing.audit_interval_s * 1000))
+        most = left * (1 + self._patience_ms() // audit_ms)
+        while left and most:
             progress(f"{name}: looking")
             self._effects.stops.triggers.forget()
             look = await self._look(owner, options)
@@ -233,13 +234,12 @@ class AccountWork:
                 total.effects.take(outcome)
             await self._keeper.conclude(owner, look, total.kept, outcome.covered, record=record)
             total.numbers.append((total.kept, outcome))
-            left -= 1
+            left, most = left - 1, most - 1
             if outcome.look_again:
                 continue
             wait_ms = look.wait_ms
             if not options.confirm or wait_ms is None or wait_ms > self._patience_ms():
                 return
-            audit_ms = max(_LEAST_AUDIT_MS, round(self._timing.audit_interval_s * 1000))
             if wait_ms > audit_ms:
                 wait_ms, left = audit_ms, left + 1
             elif wait_ms:
