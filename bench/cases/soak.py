@@ -35,7 +35,7 @@ LONG = True
 """Runs only when it is named."""
 
 MINUTES = float(os.environ.get("TRUEUP_SOAK_MINUTES", "10"))
-ACCOUNTS, CALM_S = 100, 240.0
+ACCOUNTS, CALM_S = 100, 600.0
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _TRADE_EVERY_S = 0.5
 _OFTEN, _SELDOM, _RARE = Decimal("0.02"), Decimal("0.005"), Decimal("0.0005")

@@ -93,13 +93,13 @@ class BinanceVenue(VenueBase):
         received_at_ms = self._time.began_ms()
         rows = answer if instrument is None else [row for row in answer if row.symbol == instrument.venue_symbol]
         reader = self._reader if instrument is None else PositionReader()
+        if instrument is None:
+            await self._ask_leverages(rows)
         leverages = self._leverages if instrument is None else {}
         found = reader.read(rows, catalog, source, leverages)
         if found.unlisted:
             catalog = await self._fresh_catalog()
             found = reader.read(rows, catalog, source, leverages)
-        if instrument is None and await self._asked_leverages(rows):
-            found = reader.read(rows, catalog, source, self._leverages)
         return PositionsSnapshot(
             account=self.account,
             as_of_ms=as_of_ms,
@@ -111,19 +111,18 @@ class BinanceVenue(VenueBase):
             stale_rows=found.stale,
         )
 
-    async def _asked_leverages(self, rows: Iterable[wire.PositionRow]) -> bool:
+    async def _ask_leverages(self, rows: Iterable[wire.PositionRow]) -> None:
         """Asks for the leverages, which v3 rows lack, where what is known is ten minutes old; without them they are None."""
         if self.client.clock.monotonic_s() - self._leverages_read_s <= _LEVERAGE_AGE_S:
-            return False
+            return
         if all(row.leverage is not None for row in rows):
-            return False
+            return
         self._leverages_read_s = self.client.clock.monotonic_s()
         try:
             self._leverages = await self.leverages()
         except Unobserved:
             # A comfort, not evidence: the positions were seen whole without it. Asked again in ten minutes.
             self._leverages = {}
-        return True
 
     async def leverages(self) -> dict[str, Decimal]:
         """Unified symbol → the leverage set for it."""
