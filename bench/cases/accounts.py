@@ -33,7 +33,7 @@ COUNTS = tuple(int(text) for text in os.environ.get("TRUEUP_ACCOUNTS", "1,10,100
 POSITIONS, LISTED, A_PROXY, WINDOW_S = 20, 500, 40, 60.0
 _READY_S, _QUIET_S = 1_800.0, 5.0
 _VENUES = {"binance": "binanceusdm", "bybit": "bybit"}
-_EVERY_AUDIT = ("/fapi/v3/positionRisk", "/v5/position/list")
+_OF_THE_PAST = ("/fapi/v1/userTrades", "/v5/execution/list")
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ def _configure(bench: Bench, world: World, accounts: int) -> None:
 
 
 async def _ready(bench: Bench, accounts: int) -> None:
-    """Every row is in the book, its beginning known, every stream up, and the venue asked for nothing but audits for a while."""
+    """Every row is in the book, its beginning known, every stream up, and the venue not asked of the past for a while."""
     deadline, quiet_since = time.monotonic() + _READY_S, None
     asked = bench.server.front.journal
-    before = _others(asked)
+    before = _of_the_past(asked)
     while quiet_since is None or time.monotonic() - quiet_since < _QUIET_S:
         await asyncio.sleep(1.0)
-        now, ready = _others(asked), _is_ready(bench, accounts)
+        now, ready = _of_the_past(asked), _is_ready(bench, accounts)
         if not ready or now != before:
             quiet_since = None
         elif quiet_since is None:
@@ -119,8 +119,8 @@ async def _ready(bench: Bench, accounts: int) -> None:
             raise RuntimeError(f"{accounts} accounts were not ready in {_READY_S:.0f} s")
 
 
-def _others(journal: Any) -> int:
-    return sum(count for path, count in journal.by_path.items() if path not in _EVERY_AUDIT and "penOrders" not in path)
+def _of_the_past(journal: Any) -> int:
+    return sum(journal.by_path.get(path, 0) for path in _OF_THE_PAST)
 
 
 def _is_ready(bench: Bench, accounts: int) -> bool:
