@@ -48,7 +48,7 @@ def priority() -> Priority:
 
 
 @contextmanager
-def _with(urgency: Priority) -> Iterator[None]:
+def _calling_as(urgency: Priority) -> Iterator[None]:
     token = _priority.set(urgency)
     try:
         yield
@@ -58,12 +58,12 @@ def _with(urgency: Priority) -> Iterator[None]:
 
 def protective() -> AbstractContextManager[None]:
     """Calls within the block go first in line and may use what is kept for them."""
-    return _with(Priority.PROTECTIVE)
+    return _calling_as(Priority.PROTECTIVE)
 
 
 def spare() -> AbstractContextManager[None]:
     """Calls within the block go when no other call waits, with what planned reading leaves."""
-    return _with(Priority.SPARE)
+    return _calling_as(Priority.SPARE)
 
 
 @contextmanager

@@ -200,9 +200,8 @@ def upsert_batch(
         if dialect == "sqlite":
             statement = sqlite_dialect.insert(table).values({name: incoming[name] for name in names})
         else:
-            from sqlalchemy.dialects import (
-                postgresql,
-            )  # late: half a tenth of a second, and of no use to the other dialect
+            # Late: loading it takes time, and it is of no use to the other dialect.
+            from sqlalchemy.dialects import postgresql
 
             source = sa.select(*(incoming[name] for name in names)).select_from(incoming.rows)
             statement = postgresql.insert(table).from_select(list(names), source.order_by(incoming.rows.c.nth))
