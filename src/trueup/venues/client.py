@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import copy
 import functools
-import hashlib
-import hmac
 import logging
-import re
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -81,7 +78,6 @@ class _Head(msgspec.Struct):
 
 _FINE = '{"retCode":0,"retMsg":"OK",'
 _LONG = 4096
-_NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.~=&-]+").fullmatch
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
@@ -162,31 +158,6 @@ class _RawAnswers:
         envelope = _envelope(answer)
         self.handle_errors(status, reason, url, method, told, answer, envelope, sent, body)
         return envelope
-
-    def check_required_credentials(self, error: bool = True) -> bool:
-        return bool(self.apiKey and self.secret) or bool(super().check_required_credentials(error))  # type: ignore[misc,attr-defined]
-
-    @staticmethod
-    def hmac(request: bytes, secret: bytes, algorithm: Any = hashlib.sha256, digest: str = "hex") -> Any:
-        """ccxt's signature, by one call of the library where it is the usual one."""
-        if algorithm is hashlib.sha256 and digest == "hex":
-            return hmac.digest(secret, request, "sha256").hex()
-        return binanceusdm.hmac(request, secret, algorithm, digest)
-
-    @staticmethod
-    def urlencode(params: Mapping[str, Any], doseq: bool = False, sort: bool = False) -> str:
-        """ccxt's, which quotes nothing in what needs no quoting."""
-        parts = [f"{name}={value}" for name, value in params.items() if type(value) in (str, int)]
-        if len(parts) == len(params):
-            encoded = "&".join(parts)
-            if _NEEDS_NO_QUOTES(encoded) and encoded.count("=") == len(parts) and encoded.count("&") == len(parts) - 1:
-                return encoded
-        return str(binanceusdm.urlencode(params, doseq, sort))
-
-    @classmethod
-    def rawencode(cls, params: Mapping[str, Any], sort: bool = False) -> str:
-        encoded = cls.urlencode(params)
-        return unquote(encoded) if "%" in encoded else encoded
 
     def on_rest_response(
         self,
