@@ -402,14 +402,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             if self.steps - at_step > _STEPS_PER_INSTANT:
                 raise Livelock(f"more than {_STEPS_PER_INSTANT} steps at {at_us / _MICRO:.6f} s: {self._who()}")
             self._trace = hash((self._trace, handle.number, self._now_us))  # of numbers: no hash seed is in it
-            try:
-                handle.context.run(handle.callback, *handle.args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except HostKilled:
-                continue
-            except BaseException as error:
-                self.problems.append({"message": f"{handle.callback!r} failed", "exception": error})
+            self._run(handle)
 
     def _run(self, handle: _Handle) -> None:
         try:
