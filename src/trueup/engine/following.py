@@ -120,7 +120,7 @@ class Follower:
         """One round: what the prices moved since the last one is written."""
         self._moved.clear()
         followed = self._manager.followed
-        await prices.want({key.symbol for key in followed})
+        await prices.want([key.symbol for key in followed])
         self._tell_health(len(followed), prices)
         if followed and await self._is_paused():
             return

@@ -61,7 +61,7 @@ class PriceWatch:
         self.read_problem: str | None = None
         self.reads = 0
         self._feed, self._venue, self._clock, self._timing, self._on_price = feed, venue, clock, timing, on_price
-        self._wanted: set[str] = set()
+        self._wanted: dict[str, None] = {}  # in the order in which they were wanted, which is the order of asking
         self._asked_at_s: dict[str, float] = {}
         self._refused: dict[str, str] = {}
         self._frozen: set[str] = set()
@@ -87,19 +87,19 @@ class PriceWatch:
 
     async def want(self, symbols: Iterable[str]) -> None:
         """Exactly these are watched from now on."""
-        wanted = set(symbols)
-        added, gone = wanted - self._wanted, self._wanted - wanted
-        self._wanted = wanted
-        for symbol in gone:
+        before, self._wanted = self._wanted, dict.fromkeys(symbols)
+        wanted = self._wanted.keys()
+        for symbol in before.keys() - wanted:
             for known in (self.prices, self._asked_at_s, self._refused):
                 known.pop(symbol, None)
             self._frozen.discard(symbol)
-        for symbol in added:
+        for symbol in wanted - before.keys():
             self._asked_at_s[symbol] = self._clock.monotonic_s()
         if self._feed is None:
             return
         await self._feed.unsubscribe(self._feed.symbols - wanted)
-        for symbol in wanted - self._feed.symbols - self._refused.keys():
+        followed = self._feed.symbols
+        for symbol in [symbol for symbol in wanted if symbol not in followed and symbol not in self._refused]:
             try:
                 await self._feed.subscribe([symbol])
             except UnknownSymbol as error:
@@ -125,11 +125,13 @@ class PriceWatch:
         heard_s = price.heard_s if price is not None else self._asked_at_s[symbol]
         return self._clock.monotonic_s() - heard_s >= self._timing.prices_silent_s
 
-    def _to_ask(self) -> set[str]:
-        if self._down is not None:
-            return set(self._wanted)
+    def _to_ask(self) -> list[str]:
         lacking = self._refused.keys() | self._frozen
-        return {symbol for symbol in self._wanted if symbol in lacking or self._is_silent(symbol)}
+        return [
+            symbol
+            for symbol in self._wanted
+            if self._down is not None or symbol in lacking or self._is_silent(symbol)
+        ]
 
     async def read_if_due(self) -> None:
         """Asks for the prices that the stream does not bring, if the last request is far enough away."""
@@ -148,10 +150,11 @@ class PriceWatch:
             self.read_problem = str(error)
             return
         told = {one.symbol: one.mark_price for one in view.reports if one.mark_price is not None}
-        missing = asked - told.keys()
-        self.read_problem = f"the venue states no mark price of {', '.join(sorted(missing))}" if missing else None
-        for symbol in asked & told.keys():
-            self._answered(symbol, told[symbol])
+        missing = sorted(set(asked) - told.keys())
+        self.read_problem = f"the venue states no mark price of {', '.join(missing)}" if missing else None
+        for symbol in asked:
+            if symbol in told:
+                self._answered(symbol, told[symbol])
 
     def _answered(self, symbol: str, value: Decimal) -> None:
         before = self.prices.get(symbol)

@@ -244,7 +244,7 @@ class Judge:
 
     def _one_active_row(self) -> None:
         keys = [row.key for row in self._sim.active_rows()]
-        for key in {key for key in keys if keys.count(key) > 1}:
+        for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
             self.violated("one-active-row", f"{key} has several active rows")
 
     def _closed(self, row: Position) -> None:

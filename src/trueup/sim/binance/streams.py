@@ -165,7 +165,7 @@ class StreamHub:
     def forget(self, session: BinanceSession) -> None:
         """The session is gone."""
         self._sessions.pop(session, None)
-        for account in set(session.streams.values()) - {None}:
+        for account in session.streams.values():
             if account is not None:
                 self.unwatch(account, session)
 
