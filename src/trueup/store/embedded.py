@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ import aiosqlite
 __all__ = ["Connection", "connect"]
 
 _BEGIN: Final = "BEGIN IMMEDIATE"
+_AGAIN_S: Final = 0.02
 
 _Ran = tuple[Any, int, int | None, list[Any]]
 """A cursor's description, rowcount and lastrowid, and its rows."""
@@ -39,12 +41,22 @@ class Connection(aiosqlite.Connection):
         """A transaction that may write begins with the next statement."""
         self._begins = True
 
-    async def prepare(self, pragmas: Sequence[str]) -> None:
+    async def prepare(self, pragmas: Sequence[str], busy_s: float) -> None:
+        """Runs them, and waits for another's lock itself: where a new file is turned to a write-ahead log SQLite does not."""
+
         def run() -> None:
             for pragma in pragmas:
                 self._conn.execute(pragma).close()
 
-        await self._step(run)
+        until_s = time.monotonic() + busy_s
+        while True:
+            try:
+                await self._step(run)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:
+                    raise
+            await asyncio.sleep(_AGAIN_S)
 
     async def rows(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         """Of one statement that reads."""
@@ -125,7 +137,7 @@ async def connect(path: str, busy_s: float, pragmas: Sequence[str]) -> Connectio
     """A connection in autocommit.
 
     Args:
-        busy_s: How long a statement waits for another process's lock.
+        busy_s: How long a statement waits for another's lock.
         pragmas: Run before anything else.
 
     Raises:
@@ -140,7 +152,7 @@ async def connect(path: str, busy_s: float, pragmas: Sequence[str]) -> Connectio
     thread.daemon = True
     await opened
     try:
-        await opened.prepare(pragmas)
+        await opened.prepare(pragmas, busy_s)
     except BaseException:
         await opened.close()
         raise

@@ -151,3 +151,26 @@ async def test_a_file_that_is_no_database_leaves_no_thread(tmp_path: Path) -> No
     wrong.write_text("not a database, and long enough to be one" * 40, encoding="utf-8")
     with pytest.raises(sqlite3.DatabaseError):
         await embedded.connect(str(wrong), 1, ("PRAGMA journal_mode=WAL",))
+
+
+async def test_a_file_that_another_writes_to_is_waited_for_when_it_is_opened_first(file: Path) -> None:
+    """SQLite itself says at once that the file is locked, whatever its timeout, while it is not yet in WAL mode."""
+    with sqlite3.connect(file, isolation_level=None) as bot:
+        bot.execute("CREATE TABLE t (n INTEGER)")
+        bot.execute("BEGIN IMMEDIATE")
+        opening = asyncio.create_task(embedded.connect(str(file), 30.0, ["PRAGMA journal_mode=WAL"]))
+        done, _ = await asyncio.wait([opening], timeout=0.2)
+        assert not done
+        bot.execute("COMMIT")
+    connection = await opening
+    assert await connection.rows("PRAGMA journal_mode", ()) == [("wal",)]
+    await connection.close()
+    bot.close()
+
+
+async def test_a_file_that_stays_locked_is_told(file: Path) -> None:
+    with sqlite3.connect(file, isolation_level=None) as bot:
+        bot.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await embedded.connect(str(file), 0.05, ["PRAGMA journal_mode=WAL"])
+    bot.close()
