@@ -38,6 +38,12 @@ def test_a_seed_takes_the_same_steps_in_five_fresh_processes() -> None:
     assert traces(23, processes=1, active_s=60.0)[0] != told[0]
 
 
+@pytest.mark.parametrize(("seed", "active_s"), [(70_001, 200.0), (70_004, 600.0)])
+def test_no_seed_follows_the_order_of_a_set(seed: int, active_s: float) -> None:
+    """Several followed symbols were subscribed in the order of a set of texts: these seeds told it."""
+    assert len(set(traces(seed, processes=3, active_s=active_s, at_once=3))) == 1
+
+
 def test_a_run_is_eventful() -> None:
     result = run(draw(2, active_s=300.0, faults=("crash",)))
     assert result.counts["venue_events"] >= 100
