@@ -3,6 +3,8 @@
 1. Only a record that can get better is looked at: a close that fills do not prove, or one whose funding was not read yet.
 2. The row's own lifecycle is told by its closing order, else as an open row's is (`rebuild.own_segment`).
 3. A record never gets worse: other amounts come from the fills of the same lifecycle only.
+4. Where the closing order ended another lifecycle than the row's opening order began, a stream had lost a close and a reopening
+   between them: the row ends where its own did, and what came after it is missing from the book.
 
 Source: docs/adr/0016-stream-evidence.md.
 """
@@ -10,12 +12,13 @@ Source: docs/adr/0016-stream-evidence.md.
 from __future__ import annotations
 
 from trueup.core.cases import Case, Lifecycle, LookAgain, NeedsHistory
-from trueup.core.decide import further, past_of
+from trueup.core.decide import further, past_of, since_its_end
 from trueup.core.lifecycles import Segment, Trace
-from trueup.core.rebuild import end_of, lifecycle_of, own_segment
+from trueup.core.rebuild import end_of, lifecycle_of, orders_to_ask, own_segment
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position
+from trueup.model.values import Value
 
-__all__ = ["AMENDED", "amended", "can_get_better"]
+__all__ = ["AMENDED", "Amendment", "amended", "can_get_better"]
 
 AMENDED = "amended"
 """The name under which a recorded observation says that `amended` decided it."""
@@ -28,7 +31,19 @@ def can_get_better(details: CloseDetails, *, funding_read: bool) -> bool:
     return details.evidence is not Evidence.FILLS or not details.complete or not funding_read
 
 
-def amended(case: Case) -> Lifecycle | NeedsHistory | LookAgain | str:
+class Amendment(Value, frozen=True, kw_only=True):
+    """What a closed row should read.
+
+    Attributes:
+        lifecycle: The row's own, ended.
+        missed: Lifecycles after it, ended by the time at which the row was closed, oldest first: no row may have them.
+    """
+
+    lifecycle: Lifecycle
+    missed: tuple[Lifecycle, ...] = ()
+
+
+def amended(case: Case) -> Amendment | NeedsHistory | LookAgain | str:
     """What a closed row should read, what must be read first, or (text) why nothing better is known.
 
     Raises:
@@ -47,13 +62,20 @@ def amended(case: Case) -> Lifecycle | NeedsHistory | LookAgain | str:
         return "no fill of its own is in the history"
     if not own.complete:
         return further(case, "its opening lies before what was read") or "its opening is older than the history"
-    if row.close.evidence is Evidence.FILLS and own.closed_quantity != row.close.quantity:
-        return "the history shows another quantity than the fills that closed it"
-    missing = _facts(case, own)
+    ended_earlier = _ended_earlier(row, row.close, own)
+    unlike = _unlike(case, row.close, past, own, ended_earlier=ended_earlier)
+    if unlike is not None:
+        return unlike
+    missed = _missed(case, row.close, past, own) if ended_earlier else ()
+    missing = _facts(case, (own, *missed))
     if missing is not None:
         return missing
     lifecycle = lifecycle_of(own, case, case.instrument, row)
-    return lifecycle if lifecycle.close is not None and _is_better(lifecycle.close, row.close) else "nothing better"
+    if lifecycle.close is None or not (ended_earlier or _is_better(lifecycle.close, row.close)):
+        return "nothing better"
+    return Amendment(
+        lifecycle=lifecycle, missed=tuple(lifecycle_of(one, case, case.instrument, None) for one in missed)
+    )
 
 
 def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment | None:
@@ -65,7 +87,8 @@ def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment
     if close.closing_order_id is not None:
         by_order = [one for one in ended if any(p.fill.order_id == close.closing_order_id for p in one.closings)]
         # One resting order may have ended several lifecycles: the row's is the one that ended when it says.
-        return min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
+        last = min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
+        return _begun_by_its_order(row, ended, last) if last is not None else None
     own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
     if own is None or own.closed_at_ms is None or end_of(own) in case.ended:
         return None
@@ -73,9 +96,46 @@ def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment
     return own if own.closed_at_ms <= close.closed_at_ms else None
 
 
-def _facts(case: Case, own: Segment) -> NeedsHistory | None:
-    order_id = own.closings[-1].fill.order_id
-    ask_orders = () if case.has_asked("orders") else (order_id,)
+def _begun_by_its_order(row: Position, ended: list[Segment], last: Segment) -> Segment:
+    """The last of those up to `last` that the row's opening order began; `last` itself where that order is not known."""
+    begun = [
+        one
+        for one in ended[: ended.index(last) + 1]
+        if any(part.fill.order_id == row.opening_order_id for part in one.openings)
+    ]
+    return begun[-1] if begun else last
+
+
+def _ended_earlier(row: Position, close: CloseDetails, own: Segment) -> bool:
+    """Whether fills closed the row by what ended a later lifecycle than its own."""
+    by_order = any(part.fill.order_id == close.closing_order_id for part in own.closings)
+    return close.evidence is Evidence.FILLS and row.opening_order_id is not None and not by_order
+
+
+def _unlike(case: Case, close: CloseDetails, past: Trace, own: Segment, *, ended_earlier: bool) -> str | None:
+    """Why the segment cannot stand for what fills have closed already; None: it can."""
+    if close.evidence is not Evidence.FILLS:
+        return None
+    if not ended_earlier:
+        same = own.closed_quantity == close.quantity
+        return None if same else "the history shows another quantity than the fills that closed it"
+    fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
+    lacking = set(case.recorded_trade_ids) - {fill.trade_id for fill in fills}
+    if lacking:
+        return f"the history lacks fill {min(lacking)} that the book recorded"
+    return past.misstates(own)
+
+
+def _missed(case: Case, close: CloseDetails, past: Trace, own: Segment) -> tuple[Segment, ...]:
+    later = since_its_end(case, past, own)[1:]
+    return tuple(one for one in later if one.closed_at_ms is not None and one.closed_at_ms <= close.closed_at_ms)
+
+
+def _facts(case: Case, segments: tuple[Segment, ...]) -> NeedsHistory | None:
+    """`segments`: the row's own, and what was missed after it."""
+    own = segments[0]
+    ids = dict.fromkeys([own.closings[-1].fill.order_id, *orders_to_ask(segments[1:], case.known_orders)])
+    ask_orders = () if case.has_asked("orders") else tuple(ids)
     ask_funding = None if case.has_asked("funding") else own.opened_at_ms
     if not ask_orders and ask_funding is None:
         return None

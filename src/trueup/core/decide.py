@@ -42,7 +42,7 @@ from trueup.model.observations import FillHistory, PositionReport
 from trueup.model.positions import Position
 from trueup.model.times import DAY_MS
 
-__all__ = ["LEAD_MS", "decide_key", "further", "past_of"]
+__all__ = ["LEAD_MS", "decide_key", "further", "past_of", "since_its_end"]
 
 LEAD_MS = 3_600_000
 """How far before a row's beginning its history is read: a bot's clock and its fills need not agree to the second."""
@@ -248,7 +248,7 @@ def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instr
     if _ended_before_it_was_made(row, own) and age_ms < case.policy.new_row_grace_ms:
         why = f"the row is {age_ms // 1000} s old and its fills end before it: its own may not be visible yet"
         return LeaveYoung(row=row, why=why, wait_ms=case.policy.new_row_grace_ms - age_ms)
-    since = _since_its_end(case, past, own)
+    since = since_its_end(case, past, own)
     needs = _closing_facts(case, since, own)
     if needs is not None:
         return needs
@@ -267,7 +267,7 @@ def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instr
     )
 
 
-def _since_its_end(case: Case, past: Trace, own: Segment) -> tuple[Segment, ...]:
+def since_its_end(case: Case, past: Trace, own: Segment) -> tuple[Segment, ...]:
     """The segment and the lifecycles after it, oldest first: ended ones, and an open one of its own side.
 
     Where fills are traced leg by leg (Bybit), one of the other side belongs here if the fill that ended its forerunner opened it:

@@ -354,8 +354,18 @@ def amend_effect(row: Position, details: CloseDetails, situation: Situation) -> 
     )
 
 
-def amended(row: Position, details: CloseDetails, why: str, at_ms: int) -> NewEvent:
+def amended(row: Position, details: CloseDetails, at_ms: int) -> NewEvent:
     """What the record said, and what it says now."""
+    was = row.close.evidence.value if row.close is not None else "nothing"
+    why = f"{was} → {details.evidence.value}: the venue's history tells more by now"
+    if (
+        row.close is not None
+        and row.close.evidence is details.evidence
+        and row.close.closed_at_ms > details.closed_at_ms
+    ):
+        why = (
+            "the venue's history shows that it ended earlier: a close and a reopening were not told when they happened"
+        )
     before = close_data(row.close) if row.close is not None else {}
     after = close_data(details)
     data: dict[str, object] = {

@@ -19,7 +19,7 @@ import msgspec
 
 from trueup.core import amounts, narrate
 from trueup.core.agreement import Agreed, with_report
-from trueup.core.amend import can_get_better
+from trueup.core.amend import AMENDED, Amendment, can_get_better
 from trueup.core.cases import (
     Adjust,
     Adopt,
@@ -53,11 +53,11 @@ from trueup.model.events import NewEvent
 from trueup.model.holds import Hold, HoldKind, HoldState, HoldUpdate, Mark, MarkKind, NewHold
 from trueup.model.observations import PositionReport, Quarantined
 from trueup.model.orders import OrderKind, OrderList, OrderRecord, OrderStatus, Side
-from trueup.model.positions import AccountMode, Evidence, Position, PositionKey
+from trueup.model.positions import AccountMode, CloseDetails, Evidence, Position, PositionKey
 from trueup.model.reports import QuantityChange
 from trueup.model.values import Value, to_json
 
-__all__ = ["HeldGroup", "Settlement", "settle"]
+__all__ = ["HeldGroup", "Settlement", "settle", "settle_amended"]
 
 
 class HeldGroup(Value, frozen=True, kw_only=True):
@@ -140,6 +140,11 @@ def settle(decided: Sequence[tuple[Case, Verdict]], situation: Situation) -> Set
     return _Settler(situation).run(decided)
 
 
+def settle_amended(case: Case, row: Position, amendment: Amendment, situation: Situation) -> Settlement:
+    """Writes the transaction that gives the closed `row` a better record, and what came after it rows of their own."""
+    return _Settler(situation).amend(case, row, amendment)
+
+
 class _Settler:
     def __init__(self, situation: Situation) -> None:
         self._in = situation
@@ -173,6 +178,31 @@ class _Settler:
         if self._in.holds:
             self._review_holds({(key.symbol, key.side) for key in looked})
         self._review_marks(looked)
+        return self._out
+
+    def amend(self, case: Case, row: Position, amendment: Amendment) -> Settlement:
+        lifecycle, better = amendment.lifecycle, amendment.lifecycle.close
+        if better is None:
+            raise ValueError(f"{case.key}: a lifecycle that is open amends no close")
+        self._out.closes.append(
+            ClosePosition(
+                position_id=row.position_id,
+                version=row.version,
+                details=better,
+                entry_price=lifecycle.entry_price,
+                opened_at_ms=lifecycle.opened_at_ms,
+                opening_order_id=lifecycle.opening_order_id,
+                amends=True,
+            )
+        )
+        self._record_trades(lifecycle, position_id=row.position_id)
+        self._exit_order(case, better.closing_order_id, row.position_id, lifecycle)
+        self._event(narrate.amended(row, better, self._in.now_ms))
+        observed = (AMENDED, to_json(amendment))
+        self._observe(case, observed, position_id=row.position_id)
+        for missed in amendment.missed:
+            if missed.close is not None:
+                self._missed(case, missed, missed.close, observed)
         return self._out
 
     def _one(self, case: Case, verdict: Verdict) -> None:
@@ -246,7 +276,7 @@ class _Settler:
         self._out.updates.append(_learned(update, lifecycle))
         if lifecycle is not None:
             self._record_trades(lifecycle, position_id=row.position_id)
-        self._observe(case, verdict, position_id=row.position_id)
+        self._observe(case, _decided(verdict), position_id=row.position_id)
 
     def _closed(self, case: Case, verdict: Close) -> None:
         row = verdict.row
@@ -282,7 +312,7 @@ class _Settler:
             self._out.effects.append(narrate.amend_effect(row, verdict.details, self._in))
         self._exit_order(case, verdict.details.closing_order_id, row.position_id, lifecycle)
         self._cancel_orders(case, row, verdict)
-        self._observe(case, verdict, position_id=row.position_id)
+        self._observe(case, _decided(verdict), position_id=row.position_id)
 
     def _cancel_orders(self, case: Case, row: Position, verdict: Close) -> None:
         """In protect mode the ended lifecycle's own closing orders are to go, whichever list they are in."""
@@ -302,20 +332,22 @@ class _Settler:
 
     def _succeed(self, case: Case, verdict: Close, *, announce: bool) -> None:
         """Lifecycles after the closed one: whole ones are recorded as they ended, an open one is adopted."""
-        adoption = case.policy.adoption
         for lifecycle in verdict.successors:
             if lifecycle.close is not None:
-                identity = _identity(case, lifecycle)
-                close = lifecycle.close
-                ended = (case.key.symbol, lifecycle.side, close.closed_at_ms, close.closing_order_id)
-                if identity in self._lifecycles or ended in self._in.ended:
-                    continue
-                if self._in.applies and adoption.what == "adopt":
-                    self._lifecycles.add(identity)
-                    why = "opened and closed between two looks"
-                    self._insert(case, lifecycle, None, unverified=False, why=why, decided=verdict)
-            elif verdict.report is not None and adoption.what != "ignore":
+                self._missed(case, lifecycle, lifecycle.close, _decided(verdict))
+            elif verdict.report is not None and case.policy.adoption.what != "ignore":
                 self._reopened(case, verdict, verdict.report, lifecycle, announce=announce)
+
+    def _missed(self, case: Case, lifecycle: Lifecycle, close: CloseDetails, observed: tuple[str, str]) -> None:
+        """A lifecycle that no look saw and no row records."""
+        identity = _identity(case, lifecycle)
+        ended = (case.key.symbol, lifecycle.side, close.closed_at_ms, close.closing_order_id)
+        if identity in self._lifecycles or ended in self._in.ended:
+            return
+        if self._in.applies and case.policy.adoption.what == "adopt":
+            self._lifecycles.add(identity)
+            why = "opened and closed between two looks"
+            self._insert(case, lifecycle, None, unverified=False, why=why, observed=observed)
 
     def _reopened(
         self, case: Case, verdict: Close, report: PositionReport, lifecycle: Lifecycle, *, announce: bool
@@ -356,7 +388,7 @@ class _Settler:
             verdict.report,
             unverified=verdict.unverified,
             why=verdict.why,
-            decided=decided,
+            observed=_decided(decided),
         )
 
     def _insert(
@@ -367,8 +399,9 @@ class _Settler:
         *,
         unverified: bool,
         why: str,
-        decided: Verdict,
+        observed: tuple[str, str],
     ) -> None:
+        """`observed`: the name of the function that decided it, and its output."""
         self._tag += 1
         tag = str(self._tag)
         new = narrate.new_position(case, lifecycle, report, self._in, unverified=unverified, tag=tag)
@@ -384,9 +417,9 @@ class _Settler:
             Observation(
                 account=self._in.account,
                 at_ms=self._in.now_ms,
-                name="decide_key",
+                name=observed[0],
                 input=to_json(case),
-                output=narrate.verdict_json(decided),
+                output=observed[1],
                 key=new.key,
                 tag=tag,
             )
@@ -590,14 +623,14 @@ class _Settler:
             )
         )
 
-    def _observe(self, case: Case, verdict: Adjust | Close, *, position_id: int) -> None:
+    def _observe(self, case: Case, observed: tuple[str, str], *, position_id: int) -> None:
         self._out.observations.append(
             Observation(
                 account=self._in.account,
                 at_ms=self._in.now_ms,
-                name="decide_key",
+                name=observed[0],
                 input=to_json(case),
-                output=narrate.verdict_json(verdict),
+                output=observed[1],
                 position_id=position_id,
             )
         )
@@ -620,6 +653,11 @@ class _Settler:
     def _clear(self, case: Case) -> None:
         if case.mark is not None:
             self._out.clear_marks.append((case.key, case.mark.kind))
+
+
+def _decided(verdict: Verdict) -> tuple[str, str]:
+    """For the record of an observation: by what it was decided, and how."""
+    return "decide_key", narrate.verdict_json(verdict)
 
 
 def _spot(case: Case) -> tuple[str, Side]:

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
-from trueup.core import narrate
-from trueup.core.amend import AMENDED, amended
-from trueup.core.cases import Case, Lifecycle, LookAgain, NeedsHistory
-from trueup.core.records import recorded_trades
+from trueup.core.amend import Amendment, amended
+from trueup.core.cases import Case, LookAgain, NeedsHistory
+from trueup.core.settle import settle_amended
+from trueup.core.situation import Situation
 from trueup.engine.histories import Histories
 from trueup.engine.telling import Teller
-from trueup.model.changes import ChangeSet, ClosePosition, Observation
+from trueup.model.changes import ChangeSet
 from trueup.model.effects import AmendClose, Effect, EffectKind, EffectState, EffectUpdate
 from trueup.model.errors import AuthenticationRefused, Conflict, Rejected, Unobserved
 from trueup.model.positions import Evidence, Position, PositionStatus
-from trueup.model.values import from_json, to_json
+from trueup.model.values import from_json
 
 if TYPE_CHECKING:
     from trueup.engine.settings import AccountPlan
-    from trueup.ports import Clock, Owner, Store, Venue
+    from trueup.ports import Clock, Owner, Record, Store, Venue
 
 __all__ = ["Amender"]
 
@@ -67,12 +68,12 @@ class Amender:
         return self._clock.now_ms() >= max(look_ms, effect.next_attempt_at_ms)
 
     async def _one(self, owner: Owner, effect: Effect, amend: AmendClose) -> bool:
-        row = await self._store.position(amend.position_id)
-        if row is None or row.status is not PositionStatus.CLOSED:
+        record = await self._store.record_of(amend.position_id)
+        if record is None or record.row.status is not PositionStatus.CLOSED:
             await self._write(owner, effect, amend, "the book no longer has that close", ended=True)
             return False
         try:
-            case, found = await self._found(row)
+            case, found = await self._found(record)
         except (Unobserved, Rejected, AuthenticationRefused) as error:
             await self._write(owner, effect, amend, str(error), ended=False, failed=True)
             return False
@@ -81,20 +82,21 @@ class Amender:
             await self._write(owner, effect, amend, found, ended=last)
             return False
         try:
-            await self._amend(owner, effect, row, case, found)
+            await self._amend(owner, effect, record, case, found)
         except Conflict as conflict:
             await self._write(owner, effect, amend, str(conflict), ended=False, failed=True)
             return False
         return True
 
-    async def _found(self, row: Position) -> tuple[Case, Lifecycle | str]:
+    async def _found(self, record: Record) -> tuple[Case, Amendment | str]:
+        row = record.row
         view = await self._venue.positions(row.symbol)
         catalog = await self._venue.catalog()
         sides = {report.side: report for report in view.reports if report.symbol == row.symbol}
-        closed = await self._store.positions(status="closed", account=row.account)
-        others = (one for one in closed if one.key == row.key and one.position_id != row.position_id)
+        others = [one for one in await self._others(row) if one.key == row.key]
         case = Case(
             ended=tuple((one.close.closed_at_ms, one.close.closing_order_id) for one in others if one.close),
+            recorded_trade_ids=tuple(trade.fill.trade_id for trade in record.trades),
             key=row.key,
             row=row,
             report=sides.get(row.side),
@@ -107,44 +109,35 @@ class Amender:
         case, found = await Histories(self._venue).answered(case, amended)
         return case, found.why if isinstance(found, LookAgain | NeedsHistory) else found
 
-    async def _amend(self, owner: Owner, effect: Effect, row: Position, case: Case, lifecycle: Lifecycle) -> None:
-        assert lifecycle.close is not None
-        now = self._clock.now_ms()
-        better = lifecycle.close
-        was = row.close.evidence.value if row.close is not None else "nothing"
-        why = f"{was} → {better.evidence.value}: the venue's history tells more by now"
-        await self._teller.commit(
-            owner,
-            ChangeSet(
-                account=self._plan.name,
-                now_ms=now,
-                closes=(
-                    ClosePosition(
-                        position_id=row.position_id,
-                        version=row.version,
-                        details=better,
-                        entry_price=lifecycle.entry_price,
-                        opened_at_ms=lifecycle.opened_at_ms,
-                        opening_order_id=lifecycle.opening_order_id,
-                        amends=True,
-                    ),
-                ),
-                trades=tuple(recorded_trades(self._plan.name, lifecycle, position_id=row.position_id)),
-                events=(narrate.amended(row, better, why, now),),
-                effect_updates=(_update(effect, now, why, next_ms=now, ended=True, failed=False),),
-                observations=(
-                    Observation(
-                        account=self._plan.name,
-                        at_ms=now,
-                        name=AMENDED,
-                        input=to_json(case),
-                        output=to_json(lifecycle),
-                        position_id=row.position_id,
-                    ),
-                ),
+    async def _others(self, row: Position) -> list[Position]:
+        closed = await self._store.positions(status="closed", account=row.account)
+        return [one for one in closed if one.position_id != row.position_id]
+
+    async def _amend(self, owner: Owner, effect: Effect, record: Record, case: Case, amendment: Amendment) -> None:
+        row, now = record.row, self._clock.now_ms()
+        others = await self._others(row) if amendment.missed else []
+        situation = Situation(
+            account=row.account,
+            venue=row.venue,
+            mode=self._plan.mode,
+            applies=True,
+            now_ms=now,
+            active_count=0,
+            recent_absences=0,
+            mass_close_fraction=self._plan.mass_close_fraction,
+            recorded=record.orders,
+            ended=frozenset(
+                (one.symbol, one.side, one.close.closed_at_ms, one.close.closing_order_id)
+                for one in others
+                if one.close
             ),
         )
-        _log.info("close.amended", account=self._plan.name, position_id=row.position_id, evidence=better.evidence.value)
+        settlement = settle_amended(case, row, amendment, situation)
+        changes = settlement.change_set(self._plan.name, now)
+        told = str(settlement.events[0].data["why"])
+        update = _update(effect, now, told, next_ms=now, ended=True, failed=False)
+        await self._teller.commit(owner, msgspec.structs.replace(changes, effect_updates=(update,)))
+        _log.info("close.amended", account=self._plan.name, position_id=row.position_id, missed=len(settlement.opens))
 
     async def _write(
         self, owner: Owner, effect: Effect, amend: AmendClose, outcome: str, *, ended: bool, failed: bool = False

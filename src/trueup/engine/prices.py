@@ -128,9 +128,7 @@ class PriceWatch:
     def _to_ask(self) -> list[str]:
         lacking = self._refused.keys() | self._frozen
         return [
-            symbol
-            for symbol in self._wanted
-            if self._down is not None or symbol in lacking or self._is_silent(symbol)
+            symbol for symbol in self._wanted if self._down is not None or symbol in lacking or self._is_silent(symbol)
         ]
 
     async def read_if_due(self) -> None:

@@ -79,7 +79,10 @@ class UpdatePosition(Value, frozen=True, kw_only=True):
 
 
 class ClosePosition(Value, frozen=True, kw_only=True):
-    """`active` → `closed`. A closed row that better evidence amends is an `amends=True` close of it."""
+    """`active` → `closed`. A closed row that better evidence amends is an `amends=True` close of it.
+
+    An amended row keeps no trades but those of the same change set: they are the lifecycle's, whole.
+    """
 
     position_id: int
     version: int

@@ -185,6 +185,9 @@ class _Commit:
             await self._statements.forget_order.run(self._connection, forgotten)
 
     async def _trades(self) -> None:
+        amended = [(closing.position_id,) for closing in self._changes.closes if closing.amends]
+        if amended:
+            await self._statements.forget_trades.run(self._connection, amended)
         rows = [
             trade_row(
                 trade,

@@ -120,6 +120,9 @@ class MemoryCommit:
         for order, linked_to in orders:
             self._order(order, linked_to)
         self._forget()
+        amended = {closing.position_id for closing in changes.closes if closing.amends}
+        for stale in [known for known in rows.trades if known[0] in amended] if amended else ():
+            del rows.trades[stale]
         for trade, owned_by in trades:
             kept = msgspec.structs.replace(trade, position_id=owned_by, key=None, tag="")
             rows.trades[owned_by, trade.fill.trade_id] = kept

@@ -399,6 +399,16 @@ class Statements:
 
         return Batch(self.dialect, {name: orders.c[name] for name in names}, build)
 
+    @functools.cached_property
+    def forget_trades(self) -> Batch:
+        """Rows: position_id, whose trades go."""
+        trades = self.tables.trades
+        return Batch(
+            self.dialect,
+            {"position_id": trades.c.position_id},
+            lambda row: sa.delete(trades).where(trades.c.position_id == row["position_id"]),
+        )
+
     def trade(self, told: tuple[str, ...]) -> Batch:
         """Rows: `told`, of `TRADE_COLUMNS`; the others are NULL in each, and so become in a row that stands there already."""
         found = self._trades.get(told)

@@ -15,8 +15,10 @@ from tests.contract.store.values import (
     details,
     event,
     fetched,
+    fill,
     new_position,
     opened,
+    trade,
     update,
 )
 from trueup.model.errors import ConfigurationError, Conflict, InvariantBroken
@@ -175,6 +177,19 @@ async def test_better_evidence_amends_a_close(store: Store, owner: Owner) -> Non
     await store.commit(owner, changes(closes=(close(position, details=better, amends=True),)))
     after = await fetched(store, position.position_id)
     assert (after.close, after.version) == (better, 1)
+
+
+async def test_an_amended_close_keeps_the_trades_of_its_change_set_alone(store: Store, owner: Owner) -> None:
+    """What was another lifecycle's goes to that one's row."""
+    position = await opened(store, owner, close=details())
+    other = await opened(store, owner, SHORT, close=details())
+    first, wrong = (trade(position_id=position.position_id, fill=fill(trade_id=name)) for name in ("1", "2"))
+    theirs = trade(position_id=other.position_id, fill=fill(trade_id="2"))
+    await store.commit(owner, changes(trades=(first, wrong, theirs)))
+    third = trade(position_id=position.position_id, fill=fill(trade_id="3"))
+    await store.commit(owner, changes(closes=(close(position, amends=True),), trades=(first, third)))
+    assert [one.fill.trade_id for one in await store.trades_of(position.position_id)] == ["1", "3"]
+    assert [one.fill.trade_id for one in await store.trades_of(other.position_id)] == ["2"]
 
 
 async def test_worse_evidence_amends_nothing(store: Store, owner: Owner) -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tests.unit.core.core_cases import BTC, BUY, LONG, SELL, T0, VIEW, case, fill, history, row
-from trueup.core.amend import amended, can_get_better
-from trueup.core.cases import Lifecycle, NeedsHistory
+from trueup.core.amend import Amendment, amended, can_get_better
+from trueup.core.cases import NeedsHistory
 from trueup.model.orders import Funding
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
 
@@ -47,18 +47,18 @@ def found(close: CloseDetails, *fills: object, **more: object) -> object:
 
 def test_funding_that_was_not_known_is_filled_in() -> None:
     better = found(details(), OPEN, EXIT, funding=[paid("-0.5")])
-    assert isinstance(better, Lifecycle)
-    assert better.close is not None
-    assert better.close.funding == Decimal("-0.5")
-    assert better.close.net_pnl == Decimal("49.3")
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert better.lifecycle.close.funding == Decimal("-0.5")
+    assert better.lifecycle.close.net_pnl == Decimal("49.3")
 
 
 def test_a_close_on_absence_is_proven_by_a_history_that_lagged() -> None:
     guess = details(Evidence.ABSENCE, exit_price=Decimal(104), exit_reason=ExitReason.PHANTOM_ON_SYNC)
     better = found(guess, OPEN, EXIT)
-    assert isinstance(better, Lifecycle)
-    assert better.close is not None
-    assert (better.close.evidence, better.close.exit_price) == (Evidence.FILLS, Decimal(110))
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert (better.lifecycle.close.evidence, better.lifecycle.close.exit_price) == (Evidence.FILLS, Decimal(110))
 
 
 def test_a_row_that_never_existed_is_not_amended_with_a_later_lifecycle_of_its_size() -> None:
@@ -76,9 +76,9 @@ def test_a_history_that_still_shows_nothing_changes_nothing() -> None:
 def test_a_lifecycle_that_came_later_is_not_mistaken_for_it() -> None:
     later = [fill(BUY, "5", "120", CLOSED + 1_000, order="new"), fill(SELL, "5", "125", CLOSED + 2_000, order="out")]
     better = found(details(), OPEN, EXIT, *later, funding=[paid("-0.5")])
-    assert isinstance(better, Lifecycle)
-    assert better.close is not None
-    assert better.close.exit_price == Decimal(110)
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert better.lifecycle.close.exit_price == Decimal(110)
 
 
 def test_an_order_that_ended_two_lifecycles_amends_each_with_its_own() -> None:
@@ -86,9 +86,9 @@ def test_an_order_that_ended_two_lifecycles_amends_each_with_its_own() -> None:
     later = [fill(BUY, "5", "100", CLOSED + 1_000, order="open"), fill(SELL, "5", "110", CLOSED + 2_000, order="exit")]
     for closed_at_ms in (CLOSED, CLOSED + 2_000):
         better = found(details(closed_at_ms=closed_at_ms), OPEN, EXIT, *later, funding=[paid("-0.5")])
-        assert isinstance(better, Lifecycle)
-        assert better.close is not None
-        assert better.close.closed_at_ms == closed_at_ms
+        assert isinstance(better, Amendment)
+        assert better.lifecycle.close is not None
+        assert better.lifecycle.close.closed_at_ms == closed_at_ms
 
 
 def test_a_lifecycle_that_another_row_records_amends_nothing() -> None:
@@ -96,6 +96,33 @@ def test_a_lifecycle_that_another_row_records_amends_nothing() -> None:
     one = case(closed_row(details(Evidence.CLOSED_PNL, closing_order_id="exit")), None, history([OPEN, EXIT]))
     assert not isinstance(amended(one), str)
     assert isinstance(amended(msgspec.structs.replace(one, ended=((EXIT.at_ms, EXIT.order_id),))), str)
+
+
+REOPENED = [fill(SELL, "5", "104", T0 + 9_000, order="hand"), fill(BUY, "5", "104", T0 + 9_000, order="again")]
+
+
+def test_a_row_that_was_closed_by_what_ended_the_lifecycle_after_it_ends_with_its_own() -> None:
+    """Found by the simulation, seed 9654: a silent stream had lost a close and a reopening in one millisecond."""
+    better = found(details(funding=Decimal(0)), OPEN, *REOPENED, EXIT)
+    assert isinstance(better, Amendment)
+    own, (missed,) = better.lifecycle, better.missed
+    assert own.close is not None
+    assert (own.close.closing_order_id, own.close.closed_at_ms, own.close.realized_pnl) == ("hand", T0 + 9_000, 20)
+    assert missed.close is not None
+    assert (missed.opening_order_id, missed.close.closing_order_id, missed.close.realized_pnl) == ("again", "exit", 30)
+
+
+def test_what_closed_the_row_stands_while_the_history_lacks_a_fill_that_the_book_has() -> None:
+    known = case(closed_row(details()), None, history([OPEN, *REOPENED, EXIT]), trades=("seen",))
+    assert amended(known) == "the history lacks fill seen that the book recorded"
+
+
+def test_a_row_whose_beginning_is_not_known_is_told_by_the_order_that_closed_it() -> None:
+    """Its opening order may be another bot's word; what ended it is what fills told."""
+    unknown = msgspec.structs.replace(closed_row(details(funding=None)), opening_order_id=None)
+    better = amended(case(unknown, None, history([OPEN, *REOPENED, EXIT])))
+    assert isinstance(better, Amendment)
+    assert (better.lifecycle.opening_order_id, better.missed) == ("again", ())
 
 
 def test_other_amounts_under_the_same_grade_are_not_believed() -> None:
@@ -147,6 +174,6 @@ def test_the_contract_must_still_be_listed() -> None:
 def test_what_another_row_records_is_not_booked_again() -> None:
     """Found by the simulation, seed 22845: a row that bore a wrong opening order."""
     about = case(closed_row(details(Evidence.ABSENCE)), None, history([OPEN, EXIT]))
-    assert isinstance(amended(about), Lifecycle)
+    assert isinstance(amended(about), Amendment)
     told = amended(msgspec.structs.replace(about, ended=((CLOSED, "exit"),)))
     assert told == "no fill of its own is in the history"
