@@ -2,7 +2,7 @@
 
 1. Only a record that can get better is looked at: a close that fills do not prove, or one whose funding was not read yet.
 2. The row's own lifecycle is told by its closing order, else as an open row's is (`rebuild.own_segment`).
-3. A record never gets worse: other amounts come from the fills of the same lifecycle only.
+3. A record never gets worse: other amounts come from the fills of the same lifecycle only, all that the book has and more.
 4. Where the closing order ended another lifecycle than the row's opening order began, a stream had lost a close and a reopening
    between them: the row ends where its own did, and what came after it is missing from the book.
 
@@ -113,12 +113,14 @@ def _ended_earlier(row: Position, close: CloseDetails, own: Segment) -> bool:
 
 
 def _unlike(case: Case, close: CloseDetails, past: Trace, own: Segment, *, ended_earlier: bool) -> str | None:
-    """Why the segment cannot stand for what fills have closed already; None: it can."""
-    if close.evidence is not Evidence.FILLS:
+    """Why the segment cannot stand for what fills have closed already; None: it can.
+
+    Other amounts are believed only of a history that has every fill of the book's, and more.
+    """
+    if close.evidence is not Evidence.FILLS or (own.closed_quantity == close.quantity and not ended_earlier):
         return None
-    if not ended_earlier:
-        same = own.closed_quantity == close.quantity
-        return None if same else "the history shows another quantity than the fills that closed it"
+    if own.closed_quantity < close.quantity and not ended_earlier:
+        return "the history shows a smaller quantity than the fills that closed it"
     fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
     lacking = set(case.recorded_trade_ids) - {fill.trade_id for fill in fills}
     if lacking:
@@ -148,6 +150,8 @@ def _facts(case: Case, segments: tuple[Segment, ...]) -> NeedsHistory | None:
 def _is_better(new: CloseDetails, old: CloseDetails) -> bool:
     if new.evidence is not old.evidence:
         return new.evidence.rank < old.evidence.rank
+    if new.quantity > old.quantity:
+        return True
     named = old.exit_reason in _VAGUE and new.exit_reason not in _VAGUE
     funded = old.funding is None and new.funding is not None
     return named or funded or (new.complete and not old.complete)

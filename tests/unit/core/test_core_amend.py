@@ -112,6 +112,19 @@ def test_a_row_that_was_closed_by_what_ended_the_lifecycle_after_it_ends_with_it
     assert (missed.opening_order_id, missed.close.closing_order_id, missed.close.realized_pnl) == ("again", "exit", 30)
 
 
+def test_fills_that_the_book_had_missed_in_a_lifecycle_correct_its_amounts() -> None:
+    """Found by the simulation, seed 23710."""
+    more = [fill(BUY, "5", "100", T0 + 500, order="open"), fill(SELL, "5", "104", CLOSED - 500, order="exit")]
+    known = case(closed_row(details(funding=Decimal(0))), None, history([OPEN, *more, EXIT]), trades=(OPEN.trade_id,))
+    better = amended(known)
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert (better.lifecycle.close.quantity, better.lifecycle.close.realized_pnl) == (10, 70)
+    assert amended(msgspec.structs.replace(known, recorded_trade_ids=("gone",))) == (
+        "the history lacks fill gone that the book recorded"
+    )
+
+
 def test_what_closed_the_row_stands_while_the_history_lacks_a_fill_that_the_book_has() -> None:
     known = case(closed_row(details()), None, history([OPEN, *REOPENED, EXIT]), trades=("seen",))
     assert amended(known) == "the history lacks fill seen that the book recorded"

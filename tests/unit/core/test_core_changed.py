@@ -112,6 +112,15 @@ def test_a_change_time_that_a_fill_explains_is_settled_at_once() -> None:
     assert verified(decide_key(case(book, report(changed=VIEW - 800), past))).settled
 
 
+def test_what_moved_and_came_back_to_the_same_numbers_is_recorded_with_its_fills() -> None:
+    """Found by the simulation, seed 23710: the stream told of the close then, and the book's fills were half of them."""
+    moved = [fill(BUY, "5", "100", T0), fill(BUY, "5", "100", VIEW - HOUR), fill(SELL, "5", "110", VIEW - HOUR + 1)]
+    verdict = verified(decide_key(case(row(seen=T0 + 1, changed=T0), report(changed=VIEW - HOUR + 1), history(moved))))
+    assert verdict.settled
+    assert verdict.lifecycle is not None
+    assert [part.fill for part in verdict.lifecycle.parts] == moved
+
+
 def test_an_older_state_than_the_verified_one_decides_nothing() -> None:
     book = row(seen=VIEW - 30_000, changed=T0 + 5)
     assert isinstance(decide_key(case(book, report(LONG, "9", changed=T0 + 4))), LookAgain)
