@@ -133,7 +133,9 @@ def _is_older(case: Case, row: Position) -> bool:
 
 def _shows_what_ended(case: Case, changed_ms: int | None) -> bool:
     """Whether what stands so since then on the venue is from before a close of this key that was proven just now."""
-    return changed_ms is not None and changed_ms + SETTLES_MS < max(_just_ended(case), default=0)
+    if changed_ms is None or not case.ended:
+        return False
+    return changed_ms + SETTLES_MS < max(_just_ended(case), default=0)
 
 
 def _just_ended(case: Case) -> list[int]:

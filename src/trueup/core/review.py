@@ -42,7 +42,8 @@ class Orphan(Value, frozen=True, kw_only=True):
 
 def closing_side(order: OpenOrder) -> Side | None:
     """The side of position that this order can only reduce; None: it may open one."""
-    return next((side for side in Side if order.closes(side)), None)
+    side = Side.LONG if order.order_side is Side.LONG.exit_side else Side.SHORT
+    return side if order.closes(side) else None
 
 
 def is_ours(order: OpenOrder) -> bool:

@@ -324,7 +324,8 @@ class AccountReconciler:
         learn: set[PositionKey],
     ) -> Case:
         row = union.rows.get(key)
-        approved = any(hold.state is HoldState.APPROVED and (key.symbol, key.side) in hold.keys for hold in known.holds)
+        spot, holds = (key.symbol, key.side), known.holds
+        approved = bool(holds) and any(hold.state is HoldState.APPROVED and spot in hold.keys for hold in holds)
         unreadable = view.quarantined[0] if view.quarantined else None
         blocked = (
             f"a row of the venue's answer could not be read ({unreadable.symbol}: {unreadable.problem})"
@@ -340,35 +341,39 @@ class AccountReconciler:
             as_of_ms=view.as_of_ms,
             now_ms=view.received_at_ms,
             policy=self.plan.policy,
-            known_orders=_known_orders(known.recorded_of(row)) if row is not None else (),
+            known_orders=_known_orders(known.recorded_of(row)) if row is not None and known.recorded else (),
             mark=known.marks.get((key, False)),
             absence_blocked=blocked,
             approved=approved,
             learn=key in learn,
         )
 
-    async def _with_trades(self, cases: list[Case]) -> list[Case]:
+    async def _with_trades(self, cases: list[Case]) -> list[tuple[Case, Verdict | None]]:
         """Rows that the view lacks are held against the fills that the store recorded for them, what was never seen open
-        against the lifecycles that ended."""
+        against the lifecycles that ended; with the verdict where that had to be known."""
         asking = [case for case in cases if _asks_record(case)]
-        if not asking:
-            return cases
         ended = await self._ended_before(asking)
-        return [await self._with_record(case, ended) if _asks_record(case) else case for case in cases]
+        return [await self._with_record(case, ended) if _asks_record(case) else (case, None) for case in cases]
 
-    async def _with_record(self, case: Case, ended: Mapping[PositionKey, tuple[Ending, ...]]) -> Case:
+    async def _with_record(
+        self, case: Case, ended: Mapping[PositionKey, tuple[Ending, ...]]
+    ) -> tuple[Case, Verdict | None]:
         row = case.row
-        if _never_seen(case):
+        if ended and _never_seen(case):
             case = msgspec.structs.replace(case, ended=ended.get(case.key, ()))
-        if row is None or (case.report is not None and isinstance(decide_key(case), Verified)):
-            return case
+        if row is None:
+            return case, None
+        verdict = decide_key(case) if case.report is not None else None
+        if isinstance(verdict, Verified):
+            return case, verdict
         trades = await self._store.trades_of(row.position_id)
         recorded = await self._store.orders_of(row.position_id)
-        return msgspec.structs.replace(
+        known = msgspec.structs.replace(
             case,
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
             known_orders=_known_orders(recorded),
         )
+        return known, None
 
     async def _ended_before(self, cases: list[Case]) -> dict[PositionKey, tuple[Ending, ...]]:
         """A bot may write its row after the lifecycle was adopted and has ended; a view may show one that has ended as open."""

@@ -6,7 +6,7 @@ A call that fails leaves its reason in the history: the past then decides nothin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -35,13 +35,13 @@ class Histories:
         self._surface: asyncio.Task[SecondSurface] | None = None
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def decide(self, cases: list[Case]) -> list[tuple[Case, Verdict]]:
-        """Decides each case, reading what its decision asks for; in the order of the cases."""
-        decided: list[tuple[Case, Verdict]] = [(case, decide_key(case)) for case in cases]
+    async def decide(self, cases: Iterable[tuple[Case, Verdict | None]]) -> list[tuple[Case, Verdict]]:
+        """Decides each case that is not decided yet, reading what its decision asks for; in the order of the cases."""
+        decided = [(case, verdict if verdict is not None else decide_key(case)) for case, verdict in cases]
         asks = [place for place, (_, verdict) in enumerate(decided) if isinstance(verdict, NeedsHistory)]
         if asks:
             async with asyncio.TaskGroup() as group:
-                tasks = [(place, group.create_task(self._one(cases[place]))) for place in asks]
+                tasks = [(place, group.create_task(self._one(decided[place][0]))) for place in asks]
             for place, task in tasks:
                 decided[place] = task.result()
         return decided

@@ -19,7 +19,7 @@ import structlog
 from trueup.core.agreement import with_report
 from trueup.core.keeping import place_effect, position_event, sweep_effect, wanted_report
 from trueup.core.marks import told
-from trueup.core.protection import Cover, Lifecycle, cover, plan
+from trueup.core.protection import Cover, Lifecycle, Plan, cover, plan
 from trueup.engine.stops import StopActs
 from trueup.engine.telling import Teller
 from trueup.model.changes import ChangeSet
@@ -124,9 +124,8 @@ class Keeper:
             key, row = want.key, want.row
             if key.symbol not in listed and look.orders is None:
                 continue
-            state = self._judge(want, listed.get(key.symbol, ()))
+            state, wished = self._judge(want, listed.get(key.symbol, ()))
             kept.covers[key] = state
-            wished = plan(state)
             if not self._is_wanted(row):
                 continue
             if wished.place is not None:
@@ -178,13 +177,14 @@ class Keeper:
                 found[one] = of_symbol
         return found
 
-    def _judge(self, want: _Want, orders: Iterable[OpenOrder]) -> Cover:
+    def _judge(self, want: _Want, orders: Iterable[OpenOrder]) -> tuple[Cover, Plan]:
         state = cover(want.lifecycle, orders)
-        if not self._is_wanted(want.row) or (state.covered and plan(state).place is None):
+        wished = plan(state)
+        if not self._is_wanted(want.row) or (state.covered and wished.place is None):
             self._judged[want.key] = want.judged
         else:
             self._judged.pop(want.key, None)
-        return state
+        return state, wished
 
     async def conclude(
         self, owner: Owner, look: Look, kept: Kept, covered: Iterable[PositionKey], *, record: bool

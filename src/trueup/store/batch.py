@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice, repeat
 from typing import Any
 
 import sqlalchemy as sa
@@ -128,11 +129,10 @@ class Batch:
         if self._dialect == "postgresql":
             result = await connection.exec_driver_sql(self._statement.sql, tuple(arguments))
             return result.rowcount
-        constant = [place is None for place in self._order]
-        sets = [
-            tuple(value if fixed else value[nth] for value, fixed in zip(arguments, constant, strict=True))
-            for nth in range(len(rows))
-        ]
+        columns = (
+            repeat(value) if place is None else value for value, place in zip(arguments, self._order, strict=True)
+        )
+        sets = list(islice(zip(*columns, strict=False), len(rows)))
         result = await connection.exec_driver_sql(self._statement.sql, sets)
         return result.rowcount
 
