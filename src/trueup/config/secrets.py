@@ -21,6 +21,7 @@ __all__ = ["Redactor", "Secret", "SecretKind", "SecretRef", "hide_userinfo", "is
 _HIDDEN = "***"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_REDACTED = 4  # a shorter secret would strike innocent text out
+_LONGEST_BEGIN = 12
 
 
 def is_environment_name(text: str) -> bool:
@@ -143,6 +144,9 @@ class Redactor:
 
     def __init__(self) -> None:
         self._values: set[str] = set()
+        self._ordered: list[str] = []  # longest first; empty: to be made anew
+        self._begins: set[str] = set()
+        self._size = 0
 
     def add(self, secret: Secret) -> None:
         """Also strikes out the password of a URL, alone."""
@@ -150,10 +154,18 @@ class Redactor:
         for text in (value, _password_of(value)):
             if text is not None and len(text) >= _SHORTEST_REDACTED:
                 self._values.add(text)
+                self._ordered = []
 
     def clean(self, text: str) -> str:
-        """The text with `***` in place of each known secret."""
-        for value in sorted(self._values, key=len, reverse=True):
+        """The text with `***` in place of each known secret. A text without any is as quick with thousands of them."""
+        if len(self._ordered) != len(self._values):
+            self._ordered = sorted(self._values, key=len, reverse=True)
+            self._size = min(_LONGEST_BEGIN, len(self._ordered[-1]))
+            self._begins = {value[: self._size] for value in self._values}
+        size = self._size
+        if self._begins.isdisjoint([text[at : at + size] for at in range(len(text) - size + 1)]):
+            return text
+        for value in self._ordered:
             text = text.replace(value, _HIDDEN)
         return text
 

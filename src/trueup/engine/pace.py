@@ -36,11 +36,31 @@ _ALMOST_THERE = 1e-6
 
 
 class _Costs:
-    """What one account's newest audits cost, without and with the order lists."""
+    """What one account's newest audits cost, without and with the order lists.
 
-    def __init__(self) -> None:
-        self.light: deque[int] = deque(maxlen=_REMEMBERED)
-        self.full: deque[int] = deque(maxlen=_REMEMBERED)
+    Attributes:
+        cheapest: Of one audit without and with them; `known` until there was one.
+    """
+
+    def __init__(self, known: AuditCost) -> None:
+        self._known = known
+        self._light: deque[int] = deque(maxlen=_REMEMBERED)
+        self._full: deque[int] = deque(maxlen=_REMEMBERED)
+        self.cheapest = (known.positions, known.positions + known.orders)
+
+    def add(self, cost: int, *, orders: bool) -> int:
+        """One more; how much dearer it was than the cheapest of its kind."""
+        newest = self._full if orders else self._light
+        newest.append(cost)
+        light = min(self._light, default=self._known.positions)
+        self.cheapest = light, min(self._full, default=light + self._known.orders)
+        return cost - min(newest)
+
+    @property
+    def lists(self) -> int:
+        """What the order lists cost beside the rest."""
+        light, full = self.cheapest
+        return max(0, full - light)
 
 
 class Pace:
@@ -50,7 +70,10 @@ class Pace:
         self.accounts = tuple(accounts)
         self.budget = budget
         self._timing = timing
-        self._costs = {account: _Costs() for account in self.accounts}
+        known = budget.audit_cost if budget is not None else AuditCost(positions=0, orders=0)
+        self._costs = {account: _Costs(known) for account in self.accounts}
+        self._light_sum = sum(costs.cheapest[0] for costs in self._costs.values())
+        self._lists_sum = sum(costs.lists for costs in self._costs.values())
         self._clock = clock
         self._began_s = clock.monotonic_s()
         self._placed: set[str] = set()
@@ -113,9 +136,11 @@ class Pace:
         if costs is None:
             return
         if audit:
-            newest = costs.full if orders else costs.light
-            newest.append(cost)
-            cost -= min(newest)
+            self._light_sum -= costs.cheapest[0]
+            self._lists_sum -= costs.lists
+            cost = costs.add(cost, orders=orders)
+            self._light_sum += costs.cheapest[0]
+            self._lists_sum += costs.lists
         self._beside.append((self._clock.monotonic_s(), cost))
         self._beside_sum += cost
 
@@ -123,7 +148,7 @@ class Pace:
         """Begins when a look of the account may be sent whole."""
         if self.budget is None or account not in self._costs:
             return nullcontext()
-        light, full = self._cost(self._costs[account])
+        light, full = self._costs[account].cheapest
         return self.budget.room(full if orders else light)
 
     def _rate(self, budget: Budget) -> float:
@@ -144,14 +169,4 @@ class Pace:
 
     def _round_cost(self, *, orders_every: int) -> float:
         """What one audit of every account costs on average."""
-        return sum(self._mean_cost(costs, orders_every) for costs in self._costs.values())
-
-    def _mean_cost(self, costs: _Costs, orders_every: int) -> float:
-        light, full = self._cost(costs)
-        return light + max(0, full - light) / orders_every
-
-    def _cost(self, costs: _Costs) -> tuple[int, int]:
-        """Of one audit without and with the order lists."""
-        known = self.budget.audit_cost if self.budget is not None else AuditCost(positions=0, orders=0)
-        light = min(costs.light, default=known.positions)
-        return light, min(costs.full, default=light + known.orders)
+        return self._light_sum + self._lists_sum / orders_every

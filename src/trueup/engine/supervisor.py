@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -66,6 +67,7 @@ class Supervisor:
         on_report: Callable[[AccountReport], None] = lambda _: None,
     ) -> None:
         self._manager = manager
+        self._found: dict[str, tuple[bool, bool]] = {}
         self._runners = runners
         self._timing = timing
         self._store = store
@@ -240,7 +242,10 @@ class Supervisor:
         self._on_report(report)
         undisturbed = self._manager.loads(runner.account) == loads
         await self._manager.reload(runner.account, runner.work.seen if undisturbed else None)
-        _log.info("account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)
+        found = (report.observed, report.has_drift)
+        level = logging.DEBUG if self._found.get(runner.account) == found else logging.INFO
+        self._found[runner.account] = found
+        _log.log(level, "account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)
         return report
 
 
