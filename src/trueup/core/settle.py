@@ -140,9 +140,15 @@ def settle(decided: Sequence[tuple[Case, Verdict]], situation: Situation) -> Set
     return _Settler(situation).run(decided)
 
 
-def settle_amended(case: Case, row: Position, amendment: Amendment, situation: Situation) -> Settlement:
-    """Writes the transaction that gives the closed `row` a better record, and what came after it rows of their own."""
-    return _Settler(situation).amend(case, row, amendment)
+def settle_amended(
+    case: Case, row: Position, amendment: Amendment, situation: Situation, standing: Sequence[Position] = ()
+) -> Settlement:
+    """Writes the transaction that gives the closed `row` a better record, and what came after it rows of their own.
+
+    Args:
+        standing: The account's active rows.
+    """
+    return _Settler(situation).amend(case, row, amendment, standing)
 
 
 class _Settler:
@@ -153,6 +159,7 @@ class _Settler:
         self._carried_out: set[tuple[str, Side]] = set()
         self._undecided: set[tuple[str, Side]] = set()
         self._lifecycles: set[tuple[str, Side, str]] = set()
+        self._standing: list[Position] = []
         self._tag = 0
 
     def run(self, decided: Sequence[tuple[Case, Verdict]]) -> Settlement:
@@ -161,6 +168,11 @@ class _Settler:
             for case, verdict in decided
             if isinstance(verdict, Close | Adjust | Adopt) and verdict.lifecycle is not None
         }
+        self._standing = [
+            case.row
+            for case, verdict in decided
+            if case.row is not None and isinstance(verdict, Suspect | LookAgain | LeaveYoung)
+        ]
         absences: list[tuple[Case, Close]] = []
         for case, verdict in decided:
             if case.report is not None:
@@ -180,7 +192,8 @@ class _Settler:
         self._review_marks(looked)
         return self._out
 
-    def amend(self, case: Case, row: Position, amendment: Amendment) -> Settlement:
+    def amend(self, case: Case, row: Position, amendment: Amendment, standing: Sequence[Position]) -> Settlement:
+        self._standing = list(standing)
         lifecycle, better = amendment.lifecycle, amendment.lifecycle.close
         if better is None:
             raise ValueError(f"{case.key}: a lifecycle that is open amends no close")
@@ -343,6 +356,8 @@ class _Settler:
         identity = _identity(case, lifecycle)
         ended = (case.key.symbol, lifecycle.side, close.closed_at_ms, close.closing_order_id)
         if identity in self._lifecycles or ended in self._in.ended:
+            return
+        if any(_may_be(row, case, lifecycle, close) for row in self._standing):
             return
         if self._in.applies and case.policy.adoption.what == "adopt":
             self._lifecycles.add(identity)
@@ -653,6 +668,15 @@ class _Settler:
     def _clear(self, case: Case) -> None:
         if case.mark is not None:
             self._out.clear_marks.append((case.key, case.mark.kind))
+
+
+def _may_be(row: Position, case: Case, lifecycle: Lifecycle, close: CloseDetails) -> bool:
+    """Whether a row that is not decided yet is that lifecycle's: it will close with it."""
+    if row.symbol != case.key.symbol or row.side is not lifecycle.side:
+        return False
+    if row.opening_order_id is not None:
+        return row.opening_order_id == lifecycle.opening_order_id
+    return lifecycle.opened_at_ms - case.policy.new_row_grace_ms <= row.opened_at_ms <= close.closed_at_ms
 
 
 def _decided(verdict: Verdict) -> tuple[str, str]:

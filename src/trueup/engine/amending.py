@@ -116,6 +116,7 @@ class Amender:
     async def _amend(self, owner: Owner, effect: Effect, record: Record, case: Case, amendment: Amendment) -> None:
         row, now = record.row, self._clock.now_ms()
         others = await self._others(row) if amendment.missed else []
+        standing = (await self._store.active(row.account)).positions if amendment.missed else ()
         situation = Situation(
             account=row.account,
             venue=row.venue,
@@ -132,7 +133,7 @@ class Amender:
                 if one.close
             ),
         )
-        settlement = settle_amended(case, row, amendment, situation)
+        settlement = settle_amended(case, row, amendment, situation, standing)
         changes = settlement.change_set(self._plan.name, now)
         told = str(settlement.events[0].data["why"])
         update = _update(effect, now, told, next_ms=now, ended=True, failed=False)

@@ -49,7 +49,7 @@ from trueup.model.events import EventType, Severity
 from trueup.model.holds import MarkKind
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import OrderKind, OrderList, OrderStatus
-from trueup.model.positions import AccountMode, Amount, Evidence, Origin, PositionStatus
+from trueup.model.positions import AccountMode, Amount, Evidence, Origin, Position, PositionStatus
 from trueup.model.values import from_json
 
 D = Decimal
@@ -275,6 +275,27 @@ def test_a_lifecycle_that_is_another_rows_own_is_not_inserted_a_second_time() ->
     result = settled(decide(case(long_row, None, past)), decide(case(short_row, None, past)))
     assert sorted(close.position_id for close in result.closes) == [7, 8]
     assert result.opens == []
+
+
+@pytest.mark.parametrize(
+    ("short_row", "inserted"),
+    [
+        (row(SHORT, "3", opened=T0 + HOUR, seen=T0 + HOUR + 1, order="flip", position_id=8), 0),
+        (row(SHORT, "3", opened=T0 + HOUR, position_id=8), 0),
+        (row(SHORT, "3", opened=T0 + HOUR, seen=T0 + HOUR + 1, order="another", position_id=8), 1),
+        (row(SHORT, "3", opened=T0 + 3 * HOUR, position_id=8), 1),
+    ],
+)
+def test_a_lifecycle_whose_row_cannot_be_decided_now_is_left_to_it(short_row: Position, inserted: int) -> None:
+    """Found by the simulation, seed 22908: the history of the one side could be read, that of the other could not."""
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "8", "110", T0 + HOUR, pnl="50", order="flip"),
+        fill(BUY, "3", "105", T0 + 2 * HOUR, pnl="15"),
+    ]
+    result = settled(decide(case(seen_row(), None, history(fills))), failing(short_row))
+    assert [close.position_id for close in result.closes] == [7]
+    assert len(result.opens) == inserted
 
 
 def test_two_rows_of_one_line_insert_each_lifecycle_between_once() -> None:
