@@ -6,8 +6,9 @@ with the book, deciding, settling. Beside it, in turns within one run, what othe
 (no JSON in it), the original system's loop over what ccxt parsed, and nautilus_trader's reconciliation from the same bytes, in a
 process of its own (`bench.nautilus`; left out where the package is not installed).
 
-1. Every round runs each of them once; figures are medians of rounds, with the least and the most.
-2. The garbage collector runs as it does in the program.
+1. Every round runs each of them once, at every size: a machine that is slow for a while is so for all; figures are medians of
+   rounds, with the least and the most.
+2. The garbage collector runs as it does in the program that has looked at every account once.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -31,12 +33,13 @@ from bench.figures import Figure
 from bench.holdings import Holdings, ccxt_markets, hold
 from bench.looking import Looking
 from bench.plots import Line, chart, lines_of
+from trueup.bootstrap import garbage
 from trueup.sim.world.types import Venue
 from trueup.venues.binance import rows as binance_rows
 from trueup.venues.bybit import rows as bybit_rows
 
 SIZES = (100, 1_000, 10_000, 100_000)
-ROUNDS = 5
+ROUNDS = 11
 MAIN = ("binance", 10_000)
 _VENUES: tuple[Venue, ...] = ("binance", "bybit")
 _LEAST_S = 0.05
@@ -47,7 +50,7 @@ def run() -> list[Figure]:
     python = nautilus.interpreter()
     if python is None:
         print(nautilus.HINT, file=sys.stderr)
-    return [figure for venue in _VENUES for size in SIZES for figure in measure(venue, size, ROUNDS, python)]
+    return [figure for venue in _VENUES for figure in measure(venue, SIZES, ROUNDS, python)]
 
 
 _NAMES = {
@@ -112,28 +115,36 @@ def _here(act: Callable[[], object]) -> Callable[[int], float]:
     return spend
 
 
-def measure(venue: Venue, size: int, rounds: int, python: str | None = None) -> list[Figure]:
-    """One venue and one size; figures are named `audit_us_per_position_<venue>_<size>[_<what>]`.
+def measure(venue: Venue, sizes: Sequence[int], rounds: int, python: str | None = None) -> list[Figure]:
+    """One venue; figures are named `audit_us_per_position_<venue>_<size>[_<what>]`.
 
     `python`: the interpreter that has nautilus_trader. None: it is left out.
     """
-    holdings = hold(venue, size)
     loop = asyncio.new_event_loop()
-    looking = Looking(holdings)
+    looks: list[Looking] = []
+    subjects: dict[int, list[_Subject]] = {}
     with ExitStack() as stack:
         stack.callback(loop.close)
-        subjects = _subjects(holdings, lambda: loop.run_until_complete(looking.look()))
-        if python is not None and size <= nautilus.LARGEST:
-            engine = stack.enter_context(nautilus.beside(holdings, python))
-            subjects.append(_Subject(nautilus.NAME, engine.spend))
-        for subject in subjects:
+        for size in sizes:
+            holdings = hold(venue, size)
+            looking = Looking(holdings)
+            looks.append(looking)
+            subjects[size] = _subjects(holdings, loop.run_until_complete, looking)
+            if python is not None and size <= nautilus.LARGEST:
+                engine = stack.enter_context(nautilus.beside(holdings, python))
+                subjects[size].append(_Subject(nautilus.NAME, engine.spend))
+        for subject in chain.from_iterable(subjects.values()):
             subject.calibrate()
-        for number in range(rounds):
-            for subject in subjects:
-                if subject.rounds is None or number < subject.rounds:
-                    subject.sample(size)
-        loop.run_until_complete(looking.aclose())
-    return _figures(venue, size, {subject.name: subject for subject in subjects})
+        with garbage.as_running():
+            for number in range(rounds):
+                for size, of_size in subjects.items():
+                    for subject in of_size:
+                        if subject.rounds is None or number < subject.rounds:
+                            subject.sample(size)
+        for looking in looks:
+            loop.run_until_complete(looking.aclose())
+    by_name = {size: {subject.name: subject for subject in of_size} for size, of_size in subjects.items()}
+    return [figure for size in sizes for figure in _figures(venue, size, by_name[size])]
 
 
 def _figures(venue: Venue, size: int, by_name: dict[str, _Subject]) -> list[Figure]:
@@ -150,10 +161,10 @@ def _figures(venue: Venue, size: int, by_name: dict[str, _Subject]) -> list[Figu
     return figures
 
 
-def _subjects(holdings: Holdings, look: Callable[[], object]) -> list[_Subject]:
+def _subjects(holdings: Holdings, run: Callable[[Any], object], looking: Looking) -> list[_Subject]:
     few = 3 if len(holdings.rows) >= 100_000 else None
     return [
-        _Subject("trueup", _here(look)),
+        _Subject("trueup", _here(lambda: run(looking.look()))),
         _Subject("msgspec typed", _here(_typed(holdings))),
         _Subject("msgspec typed exact", _here(_exact(holdings))),
         _Subject("msgspec generic", _here(lambda: [msgspec.json.decode(body) for body in holdings.answers[0]])),

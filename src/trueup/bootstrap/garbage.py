@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import atexit
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trueup.model.reports import AccountReport
 
-__all__ = ["OnceStarted", "starting"]
+__all__ = ["OnceStarted", "as_running", "starting"]
 
 _WHILE_STARTING = (20_000, 20, 100)
 _RUNNING = (2_000, 5, 5)
@@ -42,7 +43,23 @@ class OnceStarted:
             return
         self._waiting.discard(report.account)
         if not self._waiting:
-            gc.collect()
-            gc.freeze()
-            gc.collect()  # the next full one comes when a quarter as much is new as this one leaves: that is next to nothing
-            gc.set_threshold(*_RUNNING)
+            _run()
+
+
+def _run() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # the next full one comes when a quarter as much is new as this one leaves: that is next to nothing
+    gc.set_threshold(*_RUNNING)
+
+
+@contextmanager
+def as_running() -> Iterator[None]:
+    """The collector as it is in a daemon whose accounts were all looked at, for a while: for what measures it."""
+    before = gc.get_threshold()
+    _run()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -12,7 +12,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_audit_is_measured_beside_the_others() -> None:
-    figures = {figure.id: figure for figure in audit.measure("bybit", 60, 2)}
+    figures = {figure.id: figure for figure in audit.measure("bybit", [60], 2)}
     ours = figures.pop("audit_us_per_position_bybit_60")
     assert (ours.n, ours.unit, ours.reference) == (60, "us", "ccxt parse_positions")
     assert ours.spread is not None

@@ -70,7 +70,7 @@ def test_it_is_sampled_in_its_own_process(tmp_path: Path) -> None:
     with nautilus.beside(holdings, python) as engine:
         assert engine.version == f"bybit {sum(len(body) for look in holdings.answers for body in look)}"
         assert engine.spend(3) == pytest.approx(0.006)
-    figures = {figure.id: figure for figure in audit.measure("binance", 20, 2, python)}
+    figures = {figure.id: figure for figure in audit.measure("binance", [20], 2, python)}
     found = figures["audit_us_per_position_binance_20_nautilus_trader"]
     assert found.value == pytest.approx(0.002 / 20 * 1e6)
 
@@ -86,14 +86,14 @@ def test_one_that_does_not_start_is_told(tmp_path: Path) -> None:
 
 def test_it_is_left_out_beyond_its_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nautilus, "LARGEST", 19)
-    figures = audit.measure("binance", 20, 1, "/no/such/interpreter")
+    figures = audit.measure("binance", [20], 1, "/no/such/interpreter")
     assert not [figure.id for figure in figures if "nautilus" in figure.id]
 
 
 @needs_package
 @pytest.mark.parametrize("venue", ["binance", "bybit"])
 def test_its_reconciliation_is_measured_beside_ours(venue: Venue) -> None:
-    figures = {figure.id: figure for figure in audit.measure(venue, 30, 2, PYTHON)}
+    figures = {figure.id: figure for figure in audit.measure(venue, [30], 2, PYTHON)}
     found = figures[f"audit_us_per_position_{venue}_30_nautilus_trader"]
     assert (found.n, found.unit) == (30, "us")
     assert found.spread is not None
