@@ -24,6 +24,7 @@ from typing import Any
 from bench.cases.venue import build_world
 from bench.figures import Figure
 from bench.machine import resident_mib
+from bench.plots import Line, chart
 from tests.support.bench import Bench
 from trueup.sim import binance, bybit
 from trueup.sim.server import VenueServer
@@ -38,11 +39,17 @@ _OF_THE_PAST = ("/fapi/v1/userTrades", "/v5/execution/list")
 
 @dataclass(frozen=True)
 class _Cost:
-    """Of one daemon. `requests`: by path, in the window."""
+    """Of one daemon.
+
+    Attributes:
+        interval_s: The longest between two audits of an account. `audits`: of all accounts, in the window, by their intervals.
+        requests: By path, in the window.
+    """
 
     mib: float
     cpu: float
     interval_s: float
+    audits: float
     requests: Counter[str]
 
 
@@ -61,11 +68,28 @@ def run() -> list[Figure]:
         each = (costs[most].mib - base) / (most - min(costs))
         figures.append(Figure("account_mib", most, each, "MiB", "a ccxt instance of its own", plain))
     figures.append(Figure("account_cpu", most, costs[most].cpu, "of a core"))
-    audits = most * WINDOW_S / costs[most].interval_s
-    asked = sum(costs[most].requests.values()) / audits
+    asked = sum(costs[most].requests.values()) / costs[most].audits
     original = "the original: one, and one for each position"
     figures.append(Figure("requests_per_audit", POSITIONS, asked, "requests", original, 1 + POSITIONS))
     return figures
+
+
+def plots(figures: list[Figure]) -> dict[str, str]:
+    """Memory and processor time over the number of accounts."""
+    by_id = {
+        name: [one for one in figures if one.id == name] for name in ("accounts_mib", "accounts_cpu", "account_mib")
+    }
+    memory = [Line("trueup run", [(one.n, one.value) for one in by_id["accounts_mib"]])]
+    for reference in (one.reference_value for one in by_id["account_mib"]):
+        if reference is not None:
+            points = [(one.n, one.n * reference) for one in by_id["accounts_mib"]]
+            memory.append(Line("ccxt, one each", points))
+    busy = [(one.n, one.value * 100) for one in by_id["accounts_cpu"] if one.value > 0]
+    made = {"accounts-memory.svg": chart("Memory, 20 positions an account", "accounts", "MiB", memory)}
+    if busy:
+        line = [Line("trueup run", busy)]
+        made["accounts-cpu.svg"] = chart("Processor, nothing changes, streams up", "accounts", "% of a core", line)
+    return made
 
 
 def _a_minute(cost: _Cost, accounts: int) -> float:
@@ -147,10 +171,12 @@ async def _watched(bench: Bench, pid: int) -> _Cost:
     requests.subtract(paths)
     with sqlite3.connect(f"file:{bench.folder}/book.db?mode=ro", uri=True) as book:
         states = [json.loads(text) for [text] in book.execute("SELECT state FROM account_state")]
+    intervals_s = [state["interval_s"] for state in states]
     return _Cost(
         mib=resident_mib(pid),
         cpu=cpu,
-        interval_s=max(state["interval_s"] for state in states),
+        interval_s=max(intervals_s),
+        audits=sum(WINDOW_S / interval_s for interval_s in intervals_s),
         requests=+requests,
     )
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["INVARIANTS", "Judge", "Problem", "Violation"]
 
 INVARIANTS = {
-    "no-false-close": "a row is closed only when its lifecycle on the venue has ended",
+    "no-false-close": "a row is closed only when its lifecycle on the venue has ended, on absence alone once it had its time",
     "close-recorded": "a close is in the book within the bound after faults end",
     "equals-world": "recorded profit, fees, funding, quantity, time and reason are the world's",
     "quiet-equal": "memory, store and venue are equal when all is quiet",
@@ -62,6 +62,7 @@ _OVERDUE_MS = 300_000
 _GRACE_S = 10.0
 _BAN_S = 600.0
 _RECOVERY_S = 60.0
+_CLOCKS_S = 12.0  # between the clock that a row was dated by and the venue's, with their steps
 """Leases that run out, streams that come back, an effect's next attempt."""
 _STALEST_MS = 4_000
 _FRESH_MS, _FLIGHT_MS = 20_000, 1_000
@@ -231,8 +232,13 @@ class Judge:
             self._sim.note("book", f"row {row_id} {row.status.value}: {row.key} {row.quantity} at {row.entry_price}")
             if row.close is not None:
                 self._closed(row)
+        carried_out = [self._rows.holds[each.hold_id] for each in changes.hold_updates if each.state is HoldState.DONE]
+        approved = {(symbol, side) for hold in carried_out for symbol, side in hold.keys}
         for close in changes.closes:
-            self._closed(self._rows.positions[close.position_id])
+            row = self._rows.positions[close.position_id]
+            self._closed(row)
+            if close.details.evidence is Evidence.ABSENCE and (row.symbol, row.side) not in approved:
+                self._old_enough(row)
         written = [(self._rows.effects[update.effect_id], update) for update in changes.effect_updates]
         for claim in false_claims(self._world, written, self._wire_id):
             self.violated("effect-done-once", claim)
@@ -272,6 +278,14 @@ class Judge:
                     "no-false-close",
                     f"row {row.position_id} {row.key} closed on absence; it is open on the venue since {life.opened_ms}",
                 )
+
+    def _old_enough(self, row: Position) -> None:
+        """Nobody approved it: the row had its time for its fill to become visible."""
+        grace_s = self._sim.plan.settings["sync"]["new_row_grace_s"]
+        age_s = (self._world.now_ms() - self._inserted_ms.get(row.position_id, 0)) / 1000
+        if age_s < grace_s - _CLOCKS_S:
+            text = f"row {row.position_id} {row.key} closed on absence, {age_s:.0f} s old; a row has {grace_s} s"
+            self.violated("no-false-close", text)
 
     # at each act
     def _cancelled(self, order_id: int, order: ConditionalOrder | Order) -> None:

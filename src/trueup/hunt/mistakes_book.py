@@ -49,6 +49,21 @@ def one_absence_closes(patch: Patch) -> None:
     patch.around(histories, "decide_key", make)
 
 
+@bug(
+    "the time rule is ignored: a row is closed on absence however young it is",
+    favour=("open_hand", "open_bot", "phantom"),
+)
+def young_rows_too(patch: Patch) -> None:
+    def make(real: Any) -> Any:
+        def by_absence(case: Any, row: Any, past: Any) -> Any:
+            hurried = msgspec.structs.replace(case.policy, new_row_grace_ms=0)
+            return real(msgspec.structs.replace(case, policy=hurried), row, past)
+
+        return by_absence
+
+    patch.around(absence, "_by_absence", make)
+
+
 @bug("the fills' newest page is not read")
 def last_page_lost(patch: Patch) -> None:
     def make(real: Any) -> Any:

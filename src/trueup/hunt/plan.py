@@ -66,6 +66,7 @@ class Plan:
         active_s: Traders act and faults strike; then all is quiet until the judge is satisfied.
         hedge: Accounts in hedge mode.
         settings: Of the configuration, by section.
+        least_events: So many things happen on the venue at least: traders become busy towards the end of a run that had fewer.
     """
 
     seed: int
@@ -79,6 +80,7 @@ class Plan:
     faults: tuple[str, ...]
     happenings: tuple[Happening, ...]
     acts: tuple[Act, ...]
+    least_events: int = 0
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -89,6 +91,8 @@ def write_plan(plan: Plan, path: Path) -> None:
 def read_plan(path: Path) -> Plan:
     return msgspec.json.decode(path.read_bytes(), type=Plan)
 
+
+_SHORT_S, _LEAST_EVENTS = 600.0, 100
 
 _ACTS = {
     "open_bot": 16,
@@ -172,6 +176,7 @@ def draw(
         faults=on,
         happenings=tuple(_happenings(seed, active_s, on)),
         acts=tuple(_acts(seed, active_s, accounts, long=long, busy=busy, favour=favour)),
+        least_events=_LEAST_EVENTS if active_s >= _SHORT_S and not long else 0,
     )
 
 

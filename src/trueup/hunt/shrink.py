@@ -36,6 +36,8 @@ def shrink(plan: Plan, failed: Result, *, most_runs: int = 60, go: Callable[[Pla
             return True
         return False
 
+    if plan.least_events:
+        fails(replace(plan, least_events=0))
     _reduce(plan.happenings, lambda kept: fails(replace(best.plan, happenings=tuple(kept))))
     _reduce(plan.acts, lambda kept: fails(replace(best.plan, acts=tuple(kept))))
     return best

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ _CLIENT_NAMES = {"binance": "binanceusdm", "bybit": "bybit"}
 _CHECK_EVERY_S = 5.0
 _PATIENCE_S = 900.0
 _RETRY_START_S = 1.0
+_ENLIVENED_FROM = 0.85  # of the time that traders act
+_LIVELY = ("open_bot", "open_hand", "increase", "reduce", "close", "flip")
 
 
 @dataclass
@@ -262,6 +265,8 @@ class Simulation:
             self.later(act.at_s, self._perform, act)
         for happening in self.plan.happenings:
             self.later(happening.at_s, self._happen, happening)
+        if self.plan.least_events:
+            self.later(self.plan.active_s * _ENLIVENED_FROM, self._enliven, random.Random(f"more {self.plan.seed}"))  # noqa: S311
         for node in self.nodes:
             node.start()
         await self._trade()
@@ -280,6 +285,14 @@ class Simulation:
             if self.enough(self.judge.violations):
                 return
             await asyncio.sleep(_CHECK_EVERY_S)
+
+    def _enliven(self, chance: random.Random) -> None:
+        """One act more, and another soon, until enough has happened."""
+        if self.judge.events >= self.plan.least_events or self.quiet:
+            return
+        kind, account = chance.choice(_LIVELY), chance.choice(list(self.plan.modes))
+        self._perform(Act(self.loop.time(), account, kind, chance.getrandbits(48)))
+        self.later(chance.uniform(0.2, 1.4), self._enliven, chance)
 
     async def _keep_world(self) -> None:
         while True:

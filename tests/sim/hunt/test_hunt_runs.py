@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_a_run_is_eventful() -> None:
     result = run(draw(2, active_s=300.0, faults=("crash",)))
     assert result.counts["venue_events"] >= 100
     assert result.counts["starts"] >= 3
+
+
+def test_a_quiet_run_becomes_busy_towards_its_end() -> None:
+    plan = draw(22_606)
+    assert run(replace(plan, least_events=0)).counts["venue_events"] < plan.least_events
+    assert run(plan).counts["venue_events"] >= plan.least_events == 100
 
 
 @pytest.mark.parametrize("seed", [22, 24])
