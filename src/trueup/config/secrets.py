@@ -159,9 +159,10 @@ class Redactor:
     def clean(self, text: str) -> str:
         """The text with `***` in place of each known secret. A text without any is as quick with thousands of them."""
         if len(self._ordered) != len(self._values):
-            self._ordered = sorted(self._values, key=len, reverse=True)
-            self._size = min(_LONGEST_BEGIN, len(self._ordered[-1]))
-            self._begins = {value[: self._size] for value in self._values}
+            ordered = sorted(self._values, key=len, reverse=True)
+            self._size = min(_LONGEST_BEGIN, len(ordered[-1]))
+            self._begins = {value[: self._size] for value in ordered}
+            self._ordered = ordered
         size = self._size
         if self._begins.isdisjoint([text[at : at + size] for at in range(len(text) - size + 1)]):
             return text

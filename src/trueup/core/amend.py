@@ -3,13 +3,15 @@
 1. Only a record that can get better is looked at: a close that fills do not prove, or one whose funding was not read yet.
 2. The row's own lifecycle is told by its closing order, else as an open row's is (`rebuild.own_segment`).
 3. A record never gets worse: other amounts come from the fills of the same lifecycle only, all that the book has and more.
-4. Where the closing order ended another lifecycle than the row's opening order began, a stream had lost a close and a reopening
-   between them: the row ends where its own did, and what came after it is missing from the book.
+4. Where the row was closed by what ended a later lifecycle than its own (a stream had lost a close and a reopening between them),
+   it ends where its own did; what ended between is missing from the book, unless other rows have it.
 
 Source: docs/adr/0016-stream-evidence.md.
 """
 
 from __future__ import annotations
+
+import msgspec
 
 from trueup.core.cases import Case, Lifecycle, LookAgain, NeedsHistory
 from trueup.core.decide import further, past_of, since_its_end
@@ -62,19 +64,22 @@ def amended(case: Case) -> Amendment | NeedsHistory | LookAgain | str:
         return "no fill of its own is in the history"
     if not own.complete:
         return further(case, "its opening lies before what was read") or "its opening is older than the history"
-    ended_earlier = _ended_earlier(row, row.close, own)
-    unlike = _unlike(case, row.close, past, own, ended_earlier=ended_earlier)
+    segments = (own, *_missed(case, row.close, past, own))
+    unlike = _unlike(case, row.close, past, segments)
     if unlike is not None:
         return unlike
-    missed = _missed(case, row.close, past, own) if ended_earlier else ()
-    missing = _facts(case, (own, *missed))
+    missing = _facts(case, segments)
     if missing is not None:
         return missing
     lifecycle = lifecycle_of(own, case, case.instrument, row)
-    if lifecycle.close is None or not (ended_earlier or _is_better(lifecycle.close, row.close)):
+    if lifecycle.close is None:
+        raise AssertionError("a closed segment always has close details")
+    better = _with_reason(lifecycle.close, row.close)
+    if not (_ended_earlier(row.close, own) or _is_better(better, row.close)):
         return "nothing better"
     return Amendment(
-        lifecycle=lifecycle, missed=tuple(lifecycle_of(one, case, case.instrument, None) for one in missed)
+        lifecycle=msgspec.structs.replace(lifecycle, close=better),
+        missed=tuple(lifecycle_of(one, case, case.instrument, None) for one in segments[1:]),
     )
 
 
@@ -88,7 +93,7 @@ def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment
         by_order = [one for one in ended if any(p.fill.order_id == close.closing_order_id for p in one.closings)]
         # One resting order may have ended several lifecycles: the row's is the one that ended when it says.
         last = min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
-        return _begun_by_its_order(row, ended, last) if last is not None else None
+        return _begun_by_its_own(case, row, ended[: ended.index(last) + 1]) if last is not None else None
     own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
     if own is None or own.closed_at_ms is None or end_of(own) in case.ended:
         return None
@@ -96,36 +101,39 @@ def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment
     return own if own.closed_at_ms <= close.closed_at_ms else None
 
 
-def _begun_by_its_order(row: Position, ended: list[Segment], last: Segment) -> Segment:
-    """The last of those up to `last` that the row's opening order began; `last` itself where that order is not known."""
-    begun = [
-        one
-        for one in ended[: ended.index(last) + 1]
-        if any(part.fill.order_id == row.opening_order_id for part in one.openings)
-    ]
-    return begun[-1] if begun else last
+def _begun_by_its_own(case: Case, row: Position, ended: list[Segment]) -> Segment:
+    """The first that an opening fill of the book's began, else the last that the row's opening order did, else the last."""
+    known = set(case.recorded_trade_ids)
+    recorded = (one for one in ended if any(part.fill.trade_id in known for part in one.openings))
+    ordered = (
+        one for one in reversed(ended) if any(part.fill.order_id == row.opening_order_id for part in one.openings)
+    )
+    return next(recorded, None) or next(ordered, None) or ended[-1]
 
 
-def _ended_earlier(row: Position, close: CloseDetails, own: Segment) -> bool:
+def _ended_earlier(close: CloseDetails, own: Segment) -> bool:
     """Whether fills closed the row by what ended a later lifecycle than its own."""
     by_order = any(part.fill.order_id == close.closing_order_id for part in own.closings)
-    return close.evidence is Evidence.FILLS and row.opening_order_id is not None and not by_order
+    return close.evidence is Evidence.FILLS and (not by_order or (own.closed_at_ms or 0) < close.closed_at_ms)
 
 
-def _unlike(case: Case, close: CloseDetails, past: Trace, own: Segment, *, ended_earlier: bool) -> str | None:
-    """Why the segment cannot stand for what fills have closed already; None: it can.
+def _unlike(case: Case, close: CloseDetails, past: Trace, segments: tuple[Segment, ...]) -> str | None:
+    """Why the first of the segments cannot stand for what was closed; None: it can.
 
-    Other amounts are believed only of a history that has every fill of the book's, and more.
+    A history is believed that has every fill of the book's, and no profit that cannot be; of other quantities, where a fill that
+    it lacks would show.
     """
-    if close.evidence is not Evidence.FILLS or (own.closed_quantity == close.quantity and not ended_earlier):
-        return None
-    if own.closed_quantity < close.quantity and not ended_earlier:
-        return "the history shows a smaller quantity than the fills that closed it"
-    fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
-    lacking = set(case.recorded_trade_ids) - {fill.trade_id for fill in fills}
+    own = segments[0]
+    shown = {part.fill.trade_id for one in segments for part in one.parts}
+    lacking = [trade_id for trade_id in case.recorded_trade_ids if trade_id not in shown]
     if lacking:
-        return f"the history lacks fill {min(lacking)} that the book recorded"
-    return past.misstates(own)
+        return f"the history lacks fill {lacking[0]} that the book recorded of it"
+    wrong = past.misstates(own)
+    if wrong is not None or own.closed_quantity == close.quantity:
+        return wrong
+    if close.evidence is Evidence.FILLS and len(segments) == 1 and own.closed_quantity < close.quantity:
+        return "the history shows a smaller quantity than the fills that closed it"
+    return None if past.would_show_a_gap(own) else "the history shows another quantity, and fills may be missing in it"
 
 
 def _missed(case: Case, close: CloseDetails, past: Trace, own: Segment) -> tuple[Segment, ...]:
@@ -145,6 +153,13 @@ def _facts(case: Case, segments: tuple[Segment, ...]) -> NeedsHistory | None:
     return NeedsHistory(
         since_ms=since_ms, why="its funding and its order", order_ids=ask_orders, want_funding_since_ms=ask_funding
     )
+
+
+def _with_reason(new: CloseDetails, old: CloseDetails) -> CloseDetails:
+    """What the same order was known to be stays known where the venue has forgotten it."""
+    same = new.closing_order_id == old.closing_order_id
+    kept = same and new.exit_reason in _VAGUE and old.exit_reason not in _VAGUE
+    return msgspec.structs.replace(new, exit_reason=old.exit_reason) if kept else new
 
 
 def _is_better(new: CloseDetails, old: CloseDetails) -> bool:

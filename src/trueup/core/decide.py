@@ -89,7 +89,7 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return Verified(row=row, report=report, write=write, settled=settled, lifecycle=learned)
     if not own.complete and _reaches_further(case):
         return _further(case, "its opening lies before what was read")
-    if own.closed_at_ms is not None and not _is_settled(case, report, past):
+    if not _is_settled(case, report, past):
         return _unexplained(case, row, report, "the venue's change time is newer than its fills", counts=False)
     if own.closed_at_ms is not None:
         return _closed_by_fills(case, row, past, own, _instrument(case))

@@ -354,8 +354,8 @@ def amend_effect(row: Position, details: CloseDetails, situation: Situation) -> 
     )
 
 
-def amended(row: Position, details: CloseDetails, at_ms: int) -> NewEvent:
-    """What the record said, and what it says now."""
+def amended(row: Position, details: CloseDetails, missed: int, at_ms: int) -> NewEvent:
+    """What the record said, and what it says now. `missed`: lifecycles between its end and what was taken for it."""
     was = row.close.evidence.value if row.close is not None else "nothing"
     why = f"{was} → {details.evidence.value}: the venue's history tells more by now"
     if (
@@ -373,6 +373,7 @@ def amended(row: Position, details: CloseDetails, at_ms: int) -> NewEvent:
         "symbol": row.symbol,
         "before": {name: value for name, value in before.items() if after.get(name) != value},
         "after": {name: value for name, value in after.items() if before.get(name) != value},
+        "missed": missed,
         "why": why,
     }
     return NewEvent(

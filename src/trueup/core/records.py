@@ -1,14 +1,24 @@
-"""What the book keeps of a lifecycle's fills."""
+"""What the book keeps of a lifecycle's fills and orders."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
-from trueup.core.cases import Lifecycle
-from trueup.model.changes import RecordedTrade
+from trueup.core.cases import KnownOrder, Lifecycle
+from trueup.model.changes import RecordedOrder, RecordedTrade
 from trueup.model.positions import Amount, PositionKey
 
-__all__ = ["recorded_trades"]
+__all__ = ["known_orders", "recorded_trades"]
+
+
+def known_orders(recorded: Iterable[RecordedOrder]) -> tuple[KnownOrder, ...]:
+    """Of the orders that the store recorded for a lifecycle those that tell why it ended."""
+    return tuple(
+        KnownOrder(order_id=order.order_id, client_order_id=order.client_order_id, kind=order.kind, ours=order.ours)
+        for order in recorded
+        if order.closing
+    )
 
 
 def recorded_trades(

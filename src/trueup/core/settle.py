@@ -36,6 +36,7 @@ from trueup.core.cases import (
     Verified,
 )
 from trueup.core.marks import sighting, told
+from trueup.core.rebuild import shown_at
 from trueup.core.records import recorded_trades
 from trueup.core.review import cancel_of
 from trueup.core.situation import Situation
@@ -146,7 +147,7 @@ def settle_amended(
     """Writes the transaction that gives the closed `row` a better record, and what came after it rows of their own.
 
     Args:
-        standing: The account's active rows.
+        standing: Rows that may have what came after it already: active ones, and closed ones that fills do not prove yet.
     """
     return _Settler(situation).amend(case, row, amendment, standing)
 
@@ -210,7 +211,7 @@ class _Settler:
         )
         self._record_trades(lifecycle, position_id=row.position_id)
         self._exit_order(case, better.closing_order_id, row.position_id, lifecycle)
-        self._event(narrate.amended(row, better, self._in.now_ms))
+        self._event(narrate.amended(row, better, len(amendment.missed), self._in.now_ms))
         observed = (AMENDED, to_json(amendment))
         self._observe(case, observed, position_id=row.position_id)
         for missed in amendment.missed:
@@ -673,6 +674,8 @@ class _Settler:
 def _may_be(row: Position, case: Case, lifecycle: Lifecycle, close: CloseDetails) -> bool:
     """Whether a row that is not decided yet is that lifecycle's: it will close with it."""
     if row.symbol != case.key.symbol or row.side is not lifecycle.side:
+        return False
+    if row.verified_as_of_ms is not None and shown_at(row)[0] >= close.closed_at_ms:
         return False
     if row.opening_order_id is not None:
         return row.opening_order_id == lifecycle.opening_order_id

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,8 +22,9 @@ import structlog
 
 from trueup.core import narrate, review
 from trueup.core.agreement import Agreed, agree
-from trueup.core.cases import Case, Close, KnownOrder, LookAgain, Verdict, Verified
+from trueup.core.cases import Case, Close, LookAgain, Verdict, Verified
 from trueup.core.decide import decide_key
+from trueup.core.records import known_orders
 from trueup.core.settle import Settlement, settle
 from trueup.core.situation import Ended, Situation
 from trueup.engine.histories import Histories
@@ -341,7 +342,7 @@ class AccountReconciler:
             as_of_ms=view.as_of_ms,
             now_ms=view.received_at_ms,
             policy=self.plan.policy,
-            known_orders=_known_orders(known.recorded_of(row)) if row is not None and known.recorded else (),
+            known_orders=known_orders(known.recorded_of(row)) if row is not None and known.recorded else (),
             mark=known.marks.get((key, False)),
             absence_blocked=blocked,
             approved=approved,
@@ -371,7 +372,7 @@ class AccountReconciler:
         known = msgspec.structs.replace(
             case,
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
-            known_orders=_known_orders(recorded),
+            known_orders=known_orders(recorded),
         )
         return known, None
 
@@ -486,11 +487,3 @@ def _never_seen(case: Case) -> bool:
 def _is_absence(verdict: object) -> bool:
     details = getattr(verdict, "details", None)
     return details is not None and bool(details.estimated)
-
-
-def _known_orders(recorded: Iterable[RecordedOrder]) -> tuple[KnownOrder, ...]:
-    return tuple(
-        KnownOrder(order_id=order.order_id, client_order_id=order.client_order_id, kind=order.kind, ours=order.ours)
-        for order in recorded
-        if order.closing
-    )

@@ -14,6 +14,7 @@ import structlog
 
 from trueup.core.amend import Amendment, amended
 from trueup.core.cases import Case, LookAgain, NeedsHistory
+from trueup.core.records import known_orders
 from trueup.core.settle import settle_amended
 from trueup.core.situation import Situation
 from trueup.engine.histories import Histories
@@ -97,6 +98,7 @@ class Amender:
         case = Case(
             ended=tuple((one.close.closed_at_ms, one.close.closing_order_id) for one in others if one.close),
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in record.trades),
+            known_orders=known_orders(record.orders),
             key=row.key,
             row=row,
             report=sides.get(row.side),
@@ -115,8 +117,12 @@ class Amender:
 
     async def _amend(self, owner: Owner, effect: Effect, record: Record, case: Case, amendment: Amendment) -> None:
         row, now = record.row, self._clock.now_ms()
-        others = await self._others(row) if amendment.missed else []
-        standing = (await self._store.active(row.account)).positions if amendment.missed else ()
+        standing: list[Position] = []
+        others: list[Position] = []
+        if amendment.missed:  # active ones first: a row that closes meanwhile is in one of the two
+            standing = list((await self._store.active(row.account)).positions)
+            others = await self._others(row)
+            standing += [one for one in others if one.close and one.close.evidence is not Evidence.FILLS]
         situation = Situation(
             account=row.account,
             venue=row.venue,

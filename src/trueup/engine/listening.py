@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from trueup.core.cases import Adjust, Case, Close, KnownOrder, Verdict, Verified
+from trueup.core.cases import Adjust, Case, Close, Verdict, Verified
 from trueup.core.decide import decide_key
 from trueup.core.heard import flipped_case, heard_case, is_provable
+from trueup.core.records import known_orders
 from trueup.core.settle import settle
 from trueup.core.situation import Situation
 from trueup.model.errors import Conflict
@@ -115,13 +116,7 @@ class Listener:
             heard=hearing.fills(symbol),
             recorded=[trade.fill for trade in record.trades],
             orders=hearing.orders(symbol),
-            known_orders=tuple(
-                KnownOrder(
-                    order_id=order.order_id, client_order_id=order.client_order_id, kind=order.kind, ours=order.ours
-                )
-                for order in record.orders
-                if order.closing
-            ),
+            known_orders=known_orders(record.orders),
             now_ms=self._reconciler.venue_now_ms(),
         )
 

@@ -98,9 +98,8 @@ def found_true(
         if isinstance(verdict, Verified | Adjust):
             found.keys[verdict.row.position_id] = case.key
             if isinstance(verdict, Verified) and not verdict.settled:
-                found.doubtful.add(
-                    case.key.symbol
-                )  # fills that the venue's change time speaks of are not in the book yet
+                # Fills that the venue's change time speaks of are not in the book yet.
+                found.doubtful.add(case.key.symbol)
         elif not isinstance(verdict, Close | Adopt) or (isinstance(verdict, Adopt) and verdict.hold):
             found.doubtful.add(case.key.symbol)
     for group in settlement.held:

@@ -511,7 +511,9 @@ def _match(row: Position, lives: list[Lifecycle]) -> Lifecycle | None:
     if exact or close.evidence is Evidence.FILLS:
         # A venue whose clock stands still ends several in one millisecond: the row's is the one that began when it says.
         return min(reversed(exact), key=lambda life: abs(life.opened_ms - row.opened_at_ms), default=None)
-    begun = [life for life in ended if life.opened_ms <= close.closed_at_ms]
+    # Never seen open: it may be the row of what began when it was made, and of nothing later.
+    latest_ms = close.closed_at_ms if row.verified_as_of_ms is not None else row.opened_at_ms + _SLACK_MS
+    begun = [life for life in ended if life.opened_ms <= min(latest_ms, close.closed_at_ms)]
     near = [life for life in begun if abs((life.closed_ms or 0) - close.closed_at_ms) <= _SLACK_MS]
     return near[-1] if near else None
 

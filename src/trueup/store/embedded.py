@@ -54,7 +54,7 @@ class Connection(aiosqlite.Connection):
                 await self._step(run)
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:
                     raise
             await asyncio.sleep(_AGAIN_S)
 

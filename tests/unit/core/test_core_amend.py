@@ -7,9 +7,10 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from tests.unit.core.core_cases import BTC, BUY, LONG, SELL, T0, VIEW, case, fill, history, row
+from tests.unit.core.core_cases import BTC, BUY, LONG, SELL, T0, VIEW, case, fill, history, row, situation
 from trueup.core.amend import Amendment, amended, can_get_better
 from trueup.core.cases import NeedsHistory
+from trueup.core.settle import settle_amended
 from trueup.model.orders import Funding
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
 
@@ -121,13 +122,13 @@ def test_fills_that_the_book_had_missed_in_a_lifecycle_correct_its_amounts() -> 
     assert better.lifecycle.close is not None
     assert (better.lifecycle.close.quantity, better.lifecycle.close.realized_pnl) == (10, 70)
     assert amended(msgspec.structs.replace(known, recorded_trade_ids=("gone",))) == (
-        "the history lacks fill gone that the book recorded"
+        "the history lacks fill gone that the book recorded of it"
     )
 
 
 def test_what_closed_the_row_stands_while_the_history_lacks_a_fill_that_the_book_has() -> None:
     known = case(closed_row(details()), None, history([OPEN, *REOPENED, EXIT]), trades=("seen",))
-    assert amended(known) == "the history lacks fill seen that the book recorded"
+    assert amended(known) == "the history lacks fill seen that the book recorded of it"
 
 
 def test_a_row_whose_beginning_is_not_known_is_told_by_the_order_that_closed_it() -> None:
@@ -190,3 +191,80 @@ def test_what_another_row_records_is_not_booked_again() -> None:
     assert isinstance(amended(about), Amendment)
     told = amended(msgspec.structs.replace(about, ended=((CLOSED, "exit"),)))
     assert told == "no fill of its own is in the history"
+
+
+@pytest.mark.parametrize(
+    "close",
+    [details(Evidence.CLOSED_PNL, closing_order_id="exit"), details(Evidence.ABSENCE)],
+    ids=["record", "absence"],
+)
+def test_what_ended_between_is_missing_whatever_closed_the_row(close: CloseDetails) -> None:
+    better = found(close, OPEN, *REOPENED, EXIT)
+    assert isinstance(better, Amendment)
+    assert [one.opening_order_id for one in (better.lifecycle, *better.missed)] == ["open", "again"]
+
+
+def test_of_lifecycles_that_one_order_began_the_rows_has_the_books_fills() -> None:
+    again = fill(BUY, "5", "104", T0 + 9_500, order="open")
+    known = closed_row(details(funding=Decimal(0)))
+    read = history([OPEN, REOPENED[0], again, EXIT])
+    better = amended(case(known, None, read, trades=(OPEN.trade_id, EXIT.trade_id)))
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.parts[0].fill is OPEN
+    assert [one.parts[0].fill for one in better.missed] == [again]
+
+
+def test_a_hole_in_the_history_amends_nothing() -> None:
+    """The row's own close is not visible: what is would give it another's lifecycle, of the same quantity."""
+    read = history([OPEN, REOPENED[1], EXIT], funding=[paid("-0.5")])
+    assert amended(case(closed_row(details()), None, read, trades=(OPEN.trade_id, EXIT.trade_id))) == (
+        f"the history lacks fill {OPEN.trade_id} that the book recorded of it"
+    )
+
+
+@pytest.mark.parametrize("recorded", [(), ("hidden",)])
+def test_a_part_of_its_close_is_not_the_whole_of_it(recorded: tuple[str, ...]) -> None:
+    part = fill(SELL, "2", "105", CLOSED - 5_000, order="exit")
+    guess = closed_row(details(Evidence.ABSENCE))
+    assert isinstance(amended(case(guess, None, history([OPEN, part]), trades=(OPEN.trade_id, *recorded))), str)
+
+
+def test_what_closed_it_stays_known_where_the_venue_has_forgotten_the_order() -> None:
+    better = found(details(exit_reason=ExitReason.TRAILING_STOP), OPEN, EXIT, funding=[paid("-0.5")])
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert better.lifecycle.close.exit_reason is ExitReason.TRAILING_STOP
+
+
+@pytest.mark.parametrize(
+    ("standing", "inserted"),
+    [
+        (None, 1),
+        (row(LONG, "3", opened=CLOSED - 1_000, seen=VIEW, changed=CLOSED + 5_000, position_id=9), 1),
+        (row(LONG, "5", opened=T0 + 9_100, position_id=9), 0),
+        (
+            row(
+                LONG,
+                "5",
+                opened=T0 + 9_000,
+                seen=T0 + 9_500,
+                changed=T0 + 9_000,
+                order="again",
+                position_id=9,
+                status=PositionStatus.CLOSED,
+                close=details(Evidence.ABSENCE, closed_at_ms=CLOSED + 90_000),
+            ),
+            0,
+        ),
+    ],
+    ids=["none", "seen open after it", "a bot's own", "closed on absence"],
+)
+def test_what_was_missed_gets_a_row_unless_another_may_be_its(standing: Position | None, inserted: int) -> None:
+    about = case(closed_row(details(funding=Decimal(0))), None, history([OPEN, *REOPENED, EXIT]))
+    amendment = amended(about)
+    assert isinstance(amendment, Amendment)
+    assert about.row is not None
+    others = [standing] if standing is not None else []
+    written = settle_amended(about, about.row, amendment, situation(), others)
+    assert (len(written.closes), len(written.opens)) == (1, inserted)
+    assert written.events[0].data["missed"] == 1

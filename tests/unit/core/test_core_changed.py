@@ -25,7 +25,7 @@ from core_cases import (
     suspected,
 )
 
-from trueup.core.cases import Adjust, Close, LookAgain, NeedsHistory, Verdict, Verified
+from trueup.core.cases import Adjust, Close, LookAgain, NeedsHistory, Suspect, Verdict, Verified
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 from trueup.model.orders import Fill
@@ -110,6 +110,15 @@ def test_a_change_time_that_a_fill_explains_is_settled_at_once() -> None:
     past = history([fill(BUY, "5", "100", T0), fill(SELL, "1", "100", VIEW - 900), fill(BUY, "1", "100", VIEW - 800)])
     book = row(seen=VIEW - 30_000, changed=T0)
     assert verified(decide_key(case(book, report(changed=VIEW - 800), past))).settled
+
+
+def test_a_change_waits_until_the_fills_that_the_venues_change_time_speaks_of_are_visible() -> None:
+    """Found by the simulation, seed 623: a lifecycle that had ended seemed open, with the next one's quantity."""
+    past = [fill(BUY, "12", "100", T0), fill(SELL, "7", "100", T0 + 1_000)]
+    book = row(LONG, "5", entry="90", opened=T0 + 500)
+    verdict = decide_key(case(book, report(entry="104", changed=VIEW - 100), history(past)))
+    assert isinstance(verdict, Suspect)
+    assert "newer than its fills" in verdict.why
 
 
 def test_what_moved_and_came_back_to_the_same_numbers_is_recorded_with_its_fills() -> None:
