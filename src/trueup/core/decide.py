@@ -83,8 +83,9 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return _unexplained(case, row, report, own or "no fill tells how it came to this", counts=True)
     if same and own.closed_at_ms is None:
         settled = _is_settled(case, report, past)
-        # Something moved and came back to the same numbers: what the book has of its fills is no longer all of them.
-        learned = lifecycle_of(own, case, _instrument(case), row) if own.complete and settled else None
+        # Something moved and came back to the numbers that were verified: what the book has of its fills is not all of them now.
+        tells = case.learn or row.verified_as_of_ms is not None
+        learned = lifecycle_of(own, case, _instrument(case), row) if tells and own.complete and settled else None
         write = settled or _refresh_due(case, row)
         return Verified(row=row, report=report, write=write, settled=settled, lifecycle=learned)
     if not own.complete and _reaches_further(case):

@@ -112,6 +112,14 @@ def test_a_change_time_that_a_fill_explains_is_settled_at_once() -> None:
     assert verified(decide_key(case(book, report(changed=VIEW - 800), past))).settled
 
 
+def test_at_first_sight_fills_are_recorded_where_they_were_asked_for() -> None:
+    """A book that has none of a row's fills is held against no history that lost them."""
+    moved = [fill(BUY, "5", "100", T0), fill(BUY, "5", "100", VIEW - HOUR), fill(SELL, "5", "110", VIEW - HOUR + 1)]
+    seen = report(changed=VIEW - HOUR + 1)
+    assert verified(decide_key(case(row(opened=T0), seen, history(moved)))).lifecycle is None
+    assert verified(decide_key(case(row(opened=T0), seen, history(moved), learn=True))).lifecycle is not None
+
+
 def test_a_change_waits_until_the_fills_that_the_venues_change_time_speaks_of_are_visible() -> None:
     """Found by the simulation, seed 623: a lifecycle that had ended seemed open, with the next one's quantity."""
     past = [fill(BUY, "12", "100", T0), fill(SELL, "7", "100", T0 + 1_000)]
