@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from trueup.core import absence, amounts, decide, rebuild
+from trueup.core import absence, amend, amounts, decide, rebuild, settle
 from trueup.core.lifecycles import Trace
 from trueup.core.settle import _Settler
 from trueup.engine import account, histories
@@ -262,3 +262,13 @@ def shifted_line(patch: Patch) -> None:
 def record_of_another(patch: Patch) -> None:
     patch.put(absence, "_is_told", lambda *_: False)
     patch.put(absence, "_recorded_until", lambda *_: 0)
+
+
+@mended("a lifecycle between two looks is recorded beside the row that is it and cannot be decided yet")
+def brief_beside_its_row(patch: Patch) -> None:
+    patch.put(settle, "_may_be", lambda *_: False)
+
+
+@mended("the order that closed a row tells whose close it was, whatever opened the row")
+def closing_order_alone(patch: Patch) -> None:
+    patch.put(amend, "_begun_by_its_own", lambda _case, _row, ended: ended[-1])
