@@ -48,7 +48,15 @@ class PostgresServer:
     def stop(self) -> None:
         self._server.cleanup()
         # Hundreds of databases are a hundred thousand files: a busy disk takes minutes.
-        subprocess.Popen(["rm", "-rf", str(self._folder)], start_new_session=True)
+        quiet = subprocess.DEVNULL
+        subprocess.run(
+            ["sh", "-c", 'rm -rf "$0" &', str(self._folder)],
+            stdin=quiet,
+            stdout=quiet,
+            stderr=quiet,
+            start_new_session=True,
+            check=True,
+        )
 
 
 def _pgserver(folder: Path) -> Any:
