@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -129,7 +130,7 @@ def measure(venue: Venue, sizes: Sequence[int], rounds: int, python: str | None 
             holdings = hold(venue, size)
             looking = Looking(holdings)
             looks.append(looking)
-            subjects[size] = _subjects(holdings, loop.run_until_complete, looking)
+            subjects[size] = _subjects(holdings, partial(_look, loop, looking))
             if python is not None and size <= nautilus.LARGEST:
                 engine = stack.enter_context(nautilus.beside(holdings, python))
                 subjects[size].append(_Subject(nautilus.NAME, engine.spend))
@@ -161,10 +162,14 @@ def _figures(venue: Venue, size: int, by_name: dict[str, _Subject]) -> list[Figu
     return figures
 
 
-def _subjects(holdings: Holdings, run: Callable[[Any], object], looking: Looking) -> list[_Subject]:
+def _look(loop: asyncio.AbstractEventLoop, looking: Looking) -> None:
+    loop.run_until_complete(looking.look())
+
+
+def _subjects(holdings: Holdings, look: Callable[[], object]) -> list[_Subject]:
     few = 3 if len(holdings.rows) >= 100_000 else None
     return [
-        _Subject("trueup", _here(lambda: run(looking.look()))),
+        _Subject("trueup", _here(look)),
         _Subject("msgspec typed", _here(_typed(holdings))),
         _Subject("msgspec typed exact", _here(_exact(holdings))),
         _Subject("msgspec generic", _here(lambda: [msgspec.json.decode(body) for body in holdings.answers[0]])),

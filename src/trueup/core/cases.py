@@ -18,7 +18,7 @@ from trueup.model.observations import (
     PositionReport,
     SurfaceVerdict,
 )
-from trueup.model.orders import OrderKind, Side
+from trueup.model.orders import OrderKind, OrderRecord, Side
 from trueup.model.positions import CloseDetails, Position, PositionKey
 from trueup.model.values import Value
 
@@ -37,10 +37,15 @@ __all__ = [
     "NeedsHistory",
     "Policy",
     "Reject",
+    "Spot",
     "Suspect",
     "Verdict",
     "Verified",
 ]
+
+
+Spot = tuple[str, Side]
+"""A position's place in its account: symbol and side."""
 
 
 class AdoptionPolicy(Value, frozen=True, kw_only=True):
@@ -126,6 +131,15 @@ class Case(Value, frozen=True, kw_only=True):
 
     def has_asked(self, what: str) -> bool:
         return self.history is not None and what in self.history.asked
+
+    def order_record(self, order_id: str | None) -> OrderRecord | None:
+        """What the venue's order history says of that order, as far as it was read."""
+        orders = self.history.orders if self.history is not None else None
+        return orders.get(order_id) if orders is not None and order_id is not None else None
+
+    @property
+    def spot(self) -> Spot:
+        return self.key.symbol, self.key.side
 
     @property
     def leg(self) -> Decimal:

@@ -25,7 +25,8 @@ from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Close, LookAgain, Verdict, Verified
 from trueup.core.decide import decide_key
 from trueup.core.records import known_orders
-from trueup.core.settle import Settlement, settle
+from trueup.core.settle import settle
+from trueup.core.settlement import Settlement
 from trueup.core.situation import Ended, Situation
 from trueup.engine.histories import Histories
 from trueup.engine.identity import IdentityCheck

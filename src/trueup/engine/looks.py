@@ -7,7 +7,7 @@ from functools import cached_property
 
 from trueup.core.agreement import Agreed
 from trueup.core.cases import Adjust, Adopt, Case, Close, Verdict, Verified
-from trueup.core.settle import Settlement
+from trueup.core.settlement import Settlement
 from trueup.engine.view import Union
 from trueup.model.changes import ActiveBook, Committed
 from trueup.model.holds import Mark

@@ -62,8 +62,9 @@ _OVERDUE_MS = 300_000
 _GRACE_S = 10.0
 _BAN_S = 600.0
 _RECOVERY_S = 60.0
-_CLOCKS_S = 12.0  # between the clock that a row was dated by and the venue's, with their steps
 """Leases that run out, streams that come back, an effect's next attempt."""
+_CLOCKS_S = 12.0
+"""Between the clock that a row was dated by and the venue's, with their steps."""
 _STALEST_MS = 4_000
 _FRESH_MS, _FLIGHT_MS = 20_000, 1_000
 _MONEY = Decimal("0.000001")

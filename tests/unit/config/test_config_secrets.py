@@ -189,6 +189,40 @@ def test_the_redactor_knows_the_password_alone() -> None:
     assert "hunter22" not in repr(redactor)
 
 
+_FEW_LETTERS = st.text(
+    alphabet="abc/", min_size=4, max_size=16
+)  # of so few that secrets overlap, hold and begin each other
+
+
+@given(
+    secrets=st.lists(_FEW_LETTERS, max_size=6),
+    before=st.text(alphabet="abc/*"),
+    parts=st.lists(st.integers(0, 5), max_size=4),
+)
+def test_the_redactor_leaves_no_secret_and_touches_nothing_else(
+    secrets: list[str], before: str, parts: list[int]
+) -> None:
+    redactor = Redactor()
+    for secret in secrets:
+        redactor.add(Secret(secret))
+    text = before + "/".join(secrets[part] for part in parts if part < len(secrets))
+
+    cleaned = redactor.clean(text)
+
+    assert not any(secret in cleaned for secret in secrets)
+    assert (cleaned == text) == (not any(secret in text for secret in secrets))
+
+
+def test_the_redactor_strikes_out_what_it_is_told_of_later() -> None:
+    redactor = Redactor()
+    redactor.add(Secret("a-long-secret-of-the-first-account"))
+    assert redactor.clean("key: pass") == "key: pass"
+
+    redactor.add(Secret("pass"))
+
+    assert redactor.clean("key: pass") == "key: ***"
+
+
 def test_settings_of_one_file_do_not_know_anothers_secrets() -> None:
     first = parse_settings(ACCOUNT, HERE, {"BINANCE_KEY": "first-key"})
     second: Settings = parse_settings(ACCOUNT, HERE, {"BINANCE_KEY": "second-key"})

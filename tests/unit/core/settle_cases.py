@@ -25,7 +25,8 @@ from core_cases import (
 
 from trueup.core.cases import Case, Policy, Verdict
 from trueup.core.decide import decide_key
-from trueup.core.settle import Settlement, settle
+from trueup.core.settle import settle
+from trueup.core.settlement import Settlement
 from trueup.core.situation import Situation
 from trueup.model.changes import ChangeSet
 from trueup.model.events import EventType, NewEvent

@@ -22,7 +22,7 @@ from settle_cases import (
 )
 
 from trueup.core.decide import decide_key
-from trueup.core.settle import Settlement
+from trueup.core.settlement import Settlement
 from trueup.model.events import EventType
 from trueup.model.holds import Mark, MarkKind
 from trueup.model.observations import SurfaceVerdict

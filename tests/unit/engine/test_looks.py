@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.core.core_cases import BTC, T0, case, report, row
 from trueup.core.cases import Verified
-from trueup.core.settle import Settlement
+from trueup.core.settlement import Settlement
 from trueup.engine.looks import found_true
 from trueup.ports import Committed
 
