@@ -1,6 +1,7 @@
 """`python -m tests.support.mutants`: small wrong changes to the pure core; which do its unit tests not notice?
 
-1. Which changes are tried is drawn by a seed from all that could be; each runs in a process of its own, with a time limit.
+1. Every change that could be, or so many drawn by a seed, is tried in a process of its own, with a time limit: a fork of one that
+   has collected the tests, or of one that has imported nothing where the change is not within a function.
 2. A change that no test notices survives. `docs/mutants.md` lists the survivors with what `mutants.toml` says about them.
 """
 
@@ -18,11 +19,13 @@ import signal
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
 
@@ -30,7 +33,8 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "trueup" / "core"
 EXPLAINED = Path(__file__).with_name("mutants.toml")
 TESTS = ("tests/unit/core",)
-LIMIT_S = 120
+QUIETLY = ("-x", "-q", "-p", "no:cacheprovider")
+LIMIT_S = 60
 UNCHANGED = -1
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -70,6 +74,10 @@ class Mutant:
         return f"{self.module}.{_function(self.module, self.line)}: {self.was} → {self.becomes}"
 
     @property
+    def is_within_a_function(self) -> bool:
+        return _function(self.module, self.line) != "module"
+
+    @property
     def key(self) -> tuple[str, int, str, str]:
         return self.module, self.number, self.was, self.becomes
 
@@ -81,12 +89,16 @@ class Outcome:
     seconds: float
 
 
+@lru_cache
+def _parsed(module: str) -> ast.Module:
+    return ast.parse((CORE / f"{module}.py").read_text())
+
+
 def _function(module: str, line: int) -> str:
     """The innermost function there; the module's own level is ``module``."""
-    tree = ast.parse((CORE / f"{module}.py").read_text())
     around = [
         node
-        for node in ast.walk(tree)
+        for node in ast.walk(_parsed(module))
         if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or node.lineno)
     ]
     return max(around, key=lambda node: node.lineno).name if around else "module"
@@ -117,8 +129,11 @@ def _changed(node: ast.AST) -> ast.AST | None:
 
 
 def _places(tree: ast.Module) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, ast.AST]]:
-    """Every (parent, field, place in it, node, what it becomes); annotations and types are left alone."""
+    """Every (parent, field, place in it, node, what it becomes); annotations, types and a class's options are left alone."""
+    options = {id(option) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for option in node.keywords}
     for parent in ast.walk(tree):
+        if id(parent) in options:
+            continue
         for field, value in ast.iter_fields(parent):
             if field in ("annotation", "returns", "decorator_list") or _is_type(parent):
                 continue
@@ -171,38 +186,104 @@ class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._source, f"<mutant of {self._name}>", "exec"), module.__dict__)
 
 
-def try_out(mutant: Mutant, tests: Sequence[str] = TESTS) -> Outcome:
-    """Runs the tests on it in a forked process. An endless one is noticed when its time is over."""
-    began = time.monotonic()
+def _from_the_start(mutant: Mutant) -> int:
+    """Every module is imported with the change in it; pytest's exit code."""
+    name, path = f"trueup.core.{mutant.module}", CORE / f"{mutant.module}.py"
+    sys.meta_path.insert(0, _Instead(name, mutated(path, mutant.number)))
+    return int(pytest.main([*QUIETLY, *TESTS]))
+
+
+class _Collected:
+    """A pytest plugin: where the tests would be run, forks of the process run them with a change of one function each."""
+
+    def __init__(self, queue: _Queue) -> None:
+        self._queue = queue
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        def run(mutant: Mutant) -> int:
+            _exchange(mutant)
+            for place, item in enumerate(session.items):
+                following = session.items[place + 1] if place + 1 < len(session.items) else None
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if session.testsfailed:
+                    return 1
+            return 0
+
+        self._queue.work_off(run, within_a_function=True)
+        return True
+
+
+def _exchange(mutant: Mutant) -> None:
+    """Gives the functions of a module that is imported already the changed module's code."""
+    name = f"trueup.core.{mutant.module}"
+    changed = ModuleType(name)
+    exec(compile(mutated(CORE / f"{mutant.module}.py", mutant.number), f"<mutant of {name}>", "exec"), vars(changed))
+    _take_over(vars(sys.modules[name]), vars(changed), name)
+
+
+def _take_over(old: Mapping[str, Any], new: Mapping[str, Any], module: str) -> None:
+    for name, value in new.items():
+        if isinstance(value, type) and value.__module__ == module:
+            _take_over(vars(old[name]), vars(value), module)
+        for kept, changed in zip(_functions(old.get(name)), _functions(value), strict=False):
+            if changed.__module__ == module:
+                kept.__code__ = changed.__code__
+                kept.__defaults__, kept.__kwdefaults__ = changed.__defaults__, changed.__kwdefaults__
+
+
+def _functions(value: object) -> list[FunctionType]:
+    """The function that a name in a module or a class stands for, if it does."""
+    if isinstance(value, property):
+        value = value.fget
+    elif isinstance(value, classmethod | staticmethod):
+        value = value.__func__
+    return [value] if isinstance(value, FunctionType) else []
+
+
+class _Queue:
+    """Changes that are to be tried, each in a fork of the process, some at a time. `tell` is given each outcome."""
+
+    def __init__(self, mutants: Sequence[Mutant], jobs: int, ends_s: float, tell: Callable[[Outcome], None]) -> None:
+        self._mutants = list(mutants)
+        self._jobs = jobs
+        self._ends_s = ends_s
+        self._tell = tell
+
+    def work_off(self, run: Callable[[Mutant], int], *, within_a_function: bool) -> None:
+        """Those of the one kind, while there is time. An endless one is noticed when its own time is over."""
+        waiting = [one for one in self._mutants if one.is_within_a_function is within_a_function]
+        running: dict[int, tuple[Mutant, float]] = {}
+        while running or (waiting and time.monotonic() < self._ends_s):
+            while waiting and len(running) < self._jobs and time.monotonic() < self._ends_s:
+                mutant = waiting.pop(0)
+                running[_forked(partial(run, mutant))] = mutant, time.monotonic()
+            child, status = os.wait()
+            mutant, began = running.pop(child)
+            survived = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+            self._tell(Outcome(mutant, survived, round(time.monotonic() - began, 1)))
+
+
+def _forked(act: Callable[[], int]) -> int:
+    """The process id of a fork that ends with what `act` returns."""
     child = os.fork()
-    if child == 0:
-        _in_child(mutant, tests)
-    _, status = os.waitpid(child, 0)
-    survived = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
-    return Outcome(mutant, survived, round(time.monotonic() - began, 1))
-
-
-def _in_child(mutant: Mutant, tests: Sequence[str]) -> None:
+    if child:
+        return child
     signal.alarm(LIMIT_S)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     code = 3
     try:
-        sys.meta_path.insert(
-            0, _Instead(f"trueup.core.{mutant.module}", mutated(CORE / f"{mutant.module}.py", mutant.number))
-        )
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        code = act()
     finally:
         os._exit(code)
 
 
 def sample(count: int, seed: int) -> list[Mutant]:
-    """So many of all changes, drawn by the seed."""
+    """So many of all changes (0: all), drawn by the seed."""
     every = [mutant for path in sorted(CORE.glob("*.py")) for mutant in mutants_of(path)]
-    return sorted(
-        random.Random(seed).sample(every, min(count, len(every))), key=lambda each: (each.module, each.number)
-    )
+    drawn = random.Random(seed).sample(every, min(count, len(every))) if count else every
+    return sorted(drawn, key=lambda each: (each.module, each.number))
 
 
 def page(outcomes: Sequence[Outcome], seed: int) -> str:
@@ -234,40 +315,50 @@ def _cell(text: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: every survivor is explained; 1: some is not."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.mutants", description=__doc__)
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--count", type=int, default=0, help="0: all that there are")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--minutes", type=float, default=600.0, help="what is not tried by then is left for the next time"
     )
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.json", help="kept and added to")
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args(arguments)
-    if not try_out(Mutant("decide", UNCHANGED, 0, "", "")).survived:
-        raise SystemExit("the core's unit tests do not pass as it is: mend them first")
-    known: dict[tuple[str, int, str, str], Outcome] = {}
-    if options.results.exists():
-        for each in json.loads(options.results.read_text()):
-            outcome = Outcome(Mutant(**each["mutant"]), each["survived"], each["seconds"])
-            known[outcome.mutant.key] = outcome
-    outcomes = []
-    ends = time.monotonic() + options.minutes * 60
-    for mutant in sample(options.count, options.seed):
-        outcome = known.get(mutant.key)
-        if outcome is None and time.monotonic() >= ends:
-            continue
-        outcome = outcome or try_out(mutant)
+    chosen = sample(options.count, options.seed)
+    known = _kept(options.results)
+
+    def tell(outcome: Outcome) -> None:
+        mutant = outcome.mutant
+        if mutant.number == UNCHANGED:
+            if not outcome.survived:
+                raise SystemExit("the core's unit tests do not pass as it is: mend them first")
+            return
         known[mutant.key] = outcome
-        outcomes.append(outcome)
         if outcome.survived:
             print(f"survives: {mutant.module}:{mutant.line}: {mutant.was} → {mutant.becomes}", flush=True)
         options.results.parent.mkdir(parents=True, exist_ok=True)
         options.results.write_text(json.dumps([asdict(each) for each in known.values()]) + "\n")
+
+    ends_s = time.monotonic() + options.minutes * 60
+    unchanged = Mutant("decide", UNCHANGED, 0, "", "")
+    _Queue([unchanged], 1, ends_s, tell).work_off(_from_the_start, within_a_function=False)
+    queue = _Queue([mutant for mutant in chosen if mutant.key not in known], options.jobs, ends_s, tell)
+    queue.work_off(_from_the_start, within_a_function=False)
+    pytest.main([*QUIETLY, "--capture=no", *TESTS], plugins=[_Collected(queue)])
+    outcomes = [known[mutant.key] for mutant in chosen if mutant.key in known]
     text = page(outcomes, options.seed)
     if options.write_docs:
         (ROOT / "docs" / "mutants.md").write_text(text)
     survivors = sum(outcome.survived for outcome in outcomes)
     print(f"{len(outcomes)} changes, {survivors} survive")
     return 1 if any(line.endswith("|  |") for line in text.splitlines()) else 0
+
+
+def _kept(results: Path) -> dict[tuple[str, int, str, str], Outcome]:
+    """What was tried before."""
+    read = json.loads(results.read_text()) if results.exists() else []
+    outcomes = [Outcome(Mutant(**each["mutant"]), each["survived"], each["seconds"]) for each in read]
+    return {outcome.mutant.key: outcome for outcome in outcomes}
 
 
 if __name__ == "__main__":
