@@ -11,7 +11,7 @@ from decimal import Decimal
 from trueup.core.protection import Cover
 from trueup.core.rebuild import CLOSE_PREFIX
 from trueup.core.review import cancel_of
-from trueup.core.stops import WantedStop, stop_stem
+from trueup.core.stops import WantedStop, stop_stem, wish_stem
 from trueup.model.changes import RecordedOrder
 from trueup.model.decimals import decimal_text
 from trueup.model.effects import SUPERFLUOUS, CancelOrder, EffectKind, MarketClose, NewEffect, PlaceStop
@@ -77,7 +77,7 @@ def close_effect(row: Position, symbol: str, note: str, now_ms: int) -> NewEffec
         symbol=symbol,
         side=row.side,
         position_id=row.position_id,
-        client_order_id=f"{CLOSE_PREFIX}{row.position_id}",
+        client_order_id=wish_stem(CLOSE_PREFIX, row.position_id, now_ms),
         note=note,
     )
     return NewEffect(

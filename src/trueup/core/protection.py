@@ -94,7 +94,7 @@ class Plan(Value, frozen=True, kw_only=True):
     Attributes:
         place: The stop that is missing, with the quantity and trigger that it is to have.
         sweep: Stops of ours that are not needed (any more, once `place` is live).
-        spare: Of `sweep`, those that are not needed even if nothing can be placed.
+        spare: Of `sweep`, those that can go even if nothing can be placed: without them just as much is covered.
     """
 
     place: WantedStop | None = None
@@ -118,7 +118,7 @@ def plan(state: Cover) -> Plan:
         rest = tuple(order for order in state.ours if order.order_id != keep.order_id)
         return Plan(sweep=rest, spare=rest)
     wanted = state.lifecycle.wanted
-    spare = _all_but_best(state)
+    spare = _spare(state)
     if wanted is None or (not state.ours and not state.missing):
         return Plan(sweep=spare, spare=spare)
     return Plan(place=_placed(state, wanted), sweep=state.ours, spare=spare)
@@ -147,14 +147,27 @@ def _placed(state: Cover, wanted: WantedStop) -> WantedStop:
     )
 
 
-def _all_but_best(state: Cover) -> tuple[OpenOrder, ...]:
-    """Ours without the one that protects most: what can go even if nothing better can be placed."""
+def _spare(state: Cover) -> tuple[OpenOrder, ...]:
+    """Ours that can go even if nothing better can be placed: without them just as much is covered, by one of ours at least."""
     counted = {order.order_id for order in state.counted}
     live = [order for order in state.ours if order.order_id in counted]
+    live.sort(key=lambda order: _protects(order, state.lifecycle))
     if not live:
         return ()
-    best = max(live, key=lambda order: _protects(order, state.lifecycle))
-    return tuple(order for order in state.ours if order.order_id != best.order_id)
+    needed = list(state.counted)
+    spare = {order.order_id for order in state.ours if order.order_id not in counted}
+    for order in live[:-1]:
+        without = [one for one in needed if one.order_id != order.order_id]
+        if _covered(without, state.lifecycle) == _covered(needed, state.lifecycle):
+            needed = without
+            spare.add(order.order_id)
+    return tuple(order for order in state.ours if order.order_id in spare)
+
+
+def _covered(stops: Iterable[OpenOrder], lifecycle: Lifecycle) -> Decimal:
+    """Contracts of the position that these cover together."""
+    total = _sum(stops)
+    return lifecycle.report.quantity if total is None else min(total, lifecycle.report.quantity)
 
 
 def _protects(order: OpenOrder, lifecycle: Lifecycle) -> tuple[Decimal, Decimal]:

@@ -37,6 +37,7 @@ __all__ = [
     "stop_stem",
     "tighter",
     "wanted_stop",
+    "wish_stem",
 ]
 
 STOP_PREFIX = "tu-sl-"
@@ -86,11 +87,16 @@ class WantedStop(Value, frozen=True, kw_only=True):
 
 
 def stop_stem(position_id: int, created_at_ms: int) -> str:
-    """How the client order ids of one wish begin: deterministic, told apart from those of any other book by its time.
+    """How the client order ids of one wish for a stop begin."""
+    return wish_stem(STOP_PREFIX, position_id, created_at_ms)
+
+
+def wish_stem(prefix: str, position_id: int, created_at_ms: int) -> str:
+    """How the client order ids of one wish begin: deterministic, told apart from those of any other by its time.
 
     With the number of the order that follows it is at most 36 characters long, which both venues take.
     """
-    return f"{STOP_PREFIX}{position_id}-{_base36(created_at_ms)}"
+    return f"{prefix}{position_id}-{_base36(created_at_ms)}"
 
 
 def _base36(number: int) -> str:

@@ -1,7 +1,7 @@
 """What an effect does on the venue, one attempt at a time, and how it is known to be done.
 
-1. Immediately before an act the key is read afresh. A cancel leaves an order alone while a position is open there; a close acts
-   only on the very state that the book was last found true to.
+1. Immediately before an act the key is read afresh. A cancel leaves an order alone while the venue shows a position there, or the
+   book has one; a close acts only on the very state that the book was last found true to.
 2. "Not found" is believed only after both order lists and the history were read.
 3. An act without an answer is never repeated before the venue was asked what became of it.
 4. An act is done when the venue shows it done, not when a call returned.
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trueup.core.rebuild import CLOSE_PREFIX
 from trueup.model.effects import CancelOrder, MarketClose, NewEffect
-from trueup.model.errors import OutcomeUnknown, UnknownOrder
+from trueup.model.errors import OutcomeUnknown, UnknownOrder, Unobserved
 from trueup.model.orders import OpenOrder, OrderStatus
 from trueup.model.positions import PositionStatus
 from trueup.model.protection import StopRefusal
@@ -20,9 +21,10 @@ from trueup.model.values import Value
 
 if TYPE_CHECKING:
     from trueup.model.observations import PositionReport
+    from trueup.model.orders import Side
     from trueup.ports import Store, Venue
 
-__all__ = ["Acts", "Attempt"]
+__all__ = ["Acts", "Attempt", "fresh_report"]
 
 _ORDERS_PER_CLOSE = 5
 
@@ -35,6 +37,7 @@ class Attempt(Value, frozen=True, kw_only=True):
         outcome: What became of it, or the problem that makes it wait.
         acted: It was this effect that did it.
         kept: An order that was left alone on purpose.
+        became: What became of an order that is gone.
         retry_after_s: As the venue asked.
         final: Trying again at once would bring the same.
         look_again: What this was decided on changed: the account is looked at again before anything else is done.
@@ -47,6 +50,7 @@ class Attempt(Value, frozen=True, kw_only=True):
     outcome: str
     acted: bool = False
     kept: bool = False
+    became: OrderStatus | None = None
     retry_after_s: float = 0.0
     final: bool = False
     look_again: bool = False
@@ -58,18 +62,24 @@ class Attempt(Value, frozen=True, kw_only=True):
 class Acts:
     """The acts on one account's venue."""
 
-    def __init__(self, venue: Venue, store: Store) -> None:
+    def __init__(self, account: str, venue: Venue, store: Store) -> None:
+        self._account = account
         self._venue = venue
         self._store = store
 
     async def cancel(self, cancel: CancelOrder) -> Attempt:
-        """One attempt at a cancel. The position is read last, so that nothing but the cancel's own flight comes after it."""
+        """One attempt at a cancel. The position is read last, so that nothing but the cancel's own flight comes after it.
+
+        An answer that lacks a position which the book has is no reason to act: a look decides what it means.
+        """
         order = await self._listed(cancel)
-        view = await self._venue.positions(cancel.symbol)
-        if any(report.symbol == cancel.symbol and report.side is cancel.side for report in view.reports):
+        book = await self._store.active(self._account)
+        if await self._open(cancel) is not None:
             return Attempt(done=True, kept=True, outcome="a position is open there: the order belongs to it")
-        if view.quarantined:
-            return Attempt(done=False, outcome=f"the position could not be read: {view.quarantined[0].problem}")
+        if any((row.symbol, row.side) == (cancel.symbol, cancel.side) for row in book.positions):
+            return Attempt(
+                done=True, kept=True, outcome="the book has an open position there: looks decide on it first"
+            )
         if order is None:
             return await self.absent(cancel)
         if not order.closes(cancel.side):
@@ -84,7 +94,7 @@ class Acts:
             return await self.absent(cancel) if await self._listed(cancel) is None else _still_listed()
         if await self._listed(cancel) is not None:
             return _still_listed()
-        return Attempt(done=True, acted=True, outcome="cancelled")
+        return Attempt(done=True, acted=True, became=OrderStatus.CANCELLED, outcome="cancelled")
 
     async def _listed(self, cancel: CancelOrder) -> OpenOrder | None:
         """The order as either list shows it now."""
@@ -97,8 +107,10 @@ class Acts:
         record = lookup.get(cancel.order_id)
         if record is not None and record.status is OrderStatus.OPEN:
             return Attempt(done=False, outcome="the history calls it open, no list shows it")
-        became = record.status.value if record is not None else "unknown to lists and history"
-        return Attempt(done=True, outcome=f"already gone: {became}", acted=became == OrderStatus.CANCELLED.value)
+        if record is None:
+            return Attempt(done=True, outcome="already gone: unknown to lists and history")
+        acted = record.status is OrderStatus.CANCELLED
+        return Attempt(done=True, outcome=f"already gone: {record.status.value}", acted=acted, became=record.status)
 
     async def close(self, close: MarketClose) -> Attempt:
         """One attempt at a market close."""
@@ -126,12 +138,15 @@ class Acts:
             return Attempt(done=False, outcome="the closing order was accepted, the position is not flat yet")
         return Attempt(done=True, acted=True, outcome="closed")
 
-    async def _open(self, close: MarketClose) -> PositionReport | None:
-        view = await self._venue.positions(close.symbol)
-        return next((report for report in view.reports if report.side is close.side), None)
+    async def _open(self, about: CancelOrder | MarketClose) -> PositionReport | None:
+        return await fresh_report(self._venue, about.symbol, about.side)
 
     async def _free_id(self, close: MarketClose) -> str | None:
-        """A client id that no order of this close bears yet: one that stands, or was filled, forbids another."""
+        """A client id that no order of this close bears yet: one that stands, also of an earlier wish, forbids another."""
+        begins = f"{CLOSE_PREFIX}{close.position_id}-"
+        listed = await self._venue.open_orders(close.symbol)
+        if any((order.client_order_id or "").startswith(begins) for order in listed.orders):
+            return None
         for number in range(_ORDERS_PER_CLOSE):
             client_id = f"{close.client_order_id}-{number}"
             record = await self._venue.find_order(close.symbol, client_id)
@@ -140,6 +155,18 @@ class Acts:
             if record.status is OrderStatus.OPEN:
                 return None
         return None
+
+
+async def fresh_report(venue: Venue, symbol: str, side: Side) -> PositionReport | None:
+    """The position as the venue states it now; None: it is flat.
+
+    Raises:
+        Unobserved: A row of it could not be read.
+    """
+    view = await venue.positions(symbol)
+    if view.quarantined:
+        raise Unobserved(f"position {symbol}", f"it could not be read: {view.quarantined[0].problem}")
+    return next((one for one in view.reports if (one.symbol, one.side) == (symbol, side)), None)
 
 
 def _still_listed() -> Attempt:

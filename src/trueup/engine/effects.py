@@ -1,7 +1,10 @@
 """Carries effects out: at least once, verified on the venue, bounded in attempts per pass, then told and tried again later.
 
-The outcome, its events and what the book knows of the order are one transaction. Nothing is dropped: an effect whose attempts
-are used up is escalated, and every later pass goes on trying until the venue shows it done.
+1. The outcome, its events and what the book knows of the order are one transaction. Nothing is dropped: an effect whose attempts
+   are used up is escalated, and every later pass goes on trying until the venue shows it done.
+2. What an open position waits for comes before what is left over of ended ones, and none waits for another's next attempt.
+3. Before every attempt the book is asked whether the account is still ours and not paused.
+4. A venue that asks to be left alone for long ends the pass.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from trueup.model.effects import (
     MarketClose,
     PlaceStop,
 )
-from trueup.model.errors import AuthenticationRefused, OutcomeUnknown, RateLimited, Rejected, Unobserved
+from trueup.model.errors import AuthenticationRefused, NotOwner, OutcomeUnknown, RateLimited, Rejected, Unobserved
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.orders import OrderStatus
 from trueup.model.positions import PositionKey
@@ -48,7 +51,10 @@ ATTEMPTS_PER_PASS = 3
 _FIRST_DELAY_MS = 500
 _LONGEST_DELAY_MS = 300_000
 _LONGEST_DELAY_OF_A_STOP_MS = 30_000
-_ROUNDS = 3
+_ROUNDS = 3 * ATTEMPTS_PER_PASS
+"""What one effect brings about is carried out in the same pass: a stop placed, and those that it replaces."""
+_LONG_WAIT_S = 5.0
+_FIRED = (OrderStatus.FILLED, OrderStatus.TRIGGERED)
 
 _Payload = CancelOrder | MarketClose | PlaceStop
 
@@ -82,6 +88,16 @@ class EffectsOutcome:
         self.failed_cancels += later.failed_cancels
 
 
+@dataclass
+class _Try:
+    """An effect in this pass, and how often it was tried in it. `ended`: its outcome is written."""
+
+    effect: Effect
+    payload: _Payload
+    count: int = 0
+    ended: bool = False
+
+
 class EffectsWorker:
     """Carries out one account's effects."""
 
@@ -95,7 +111,7 @@ class EffectsWorker:
     ) -> None:
         self._plan = plan
         self._timing = timing
-        self._acts = Acts(venue, store)
+        self._acts = Acts(plan.name, venue, store)
         self.stops = StopActs(plan, venue, store, clock, self._acts)
         self._teller = Teller(plan, store, clock)
         self._store = store
@@ -106,17 +122,42 @@ class EffectsWorker:
 
         Args:
             due_only: Leave those whose next attempt lies in the future (the daemon); a command tries all.
+
+        Raises:
+            NotOwner: The account was taken over; nothing is done on the venue from then on.
         """
         outcome = EffectsOutcome()
-        tried: set[int] = set()
+        tries: dict[int, _Try] = {}
         for _ in range(_ROUNDS):
-            waiting = [effect for effect in await self._waiting(due_only=due_only) if effect.effect_id not in tried]
-            if not waiting:
+            for effect in await self._waiting(due_only=due_only):
+                if effect.effect_id not in tries:
+                    tries[effect.effect_id] = _Try(effect, from_json(effect.payload, _TYPES[effect.kind]))
+            left = [one for one in tries.values() if not one.ended]
+            if not left:
                 break
-            for effect in waiting:
-                tried.add(effect.effect_id)
-                await self._carry_out(owner, effect, outcome)
+            wait_s = 0.0
+            for one in sorted(left, key=_urgency):
+                if not await self._may_act(owner):
+                    return outcome
+                attempt = await self._try(owner, one, outcome)
+                if attempt.retry_after_s > _LONG_WAIT_S:
+                    return outcome
+                if not one.ended:
+                    wait_s = max(wait_s, attempt.retry_after_s, _FIRST_DELAY_MS * 2 ** (one.count - 1) / 1000)
+            await self._clock.sleep(wait_s)
         return outcome
+
+    async def _may_act(self, owner: Owner) -> bool:
+        """Whether the account is not paused.
+
+        Raises:
+            NotOwner: It is another's by now.
+        """
+        holder = await self._store.owner_of(self._plan.name)
+        if holder != owner:
+            now = f"{holder.holder}, epoch {holder.epoch}, holds it" if holder is not None else "the lease ran out"
+            raise NotOwner(f"account {self._plan.name!r}: {owner.holder} (epoch {owner.epoch}) lost it: {now}")
+        return not await self._store.is_paused(self._plan.name)
 
     async def _waiting(self, *, due_only: bool) -> list[Effect]:
         """What is to be tried, in the order in which it was decided; what one brings about comes with the next call."""
@@ -125,22 +166,20 @@ class EffectsWorker:
         return [
             effect
             for effect in await self._store.effects(account=self._plan.name, states=states)
-            if effect.kind in ON_VENUE and not (due_only and effect.next_attempt_at_ms > now)
+            if effect.kind in ON_VENUE and not (due_only and _is_waiting(effect, now))
         ]
 
-    async def _carry_out(self, owner: Owner, effect: Effect, outcome: EffectsOutcome) -> None:
-        payload: _Payload = from_json(effect.payload, _TYPES[effect.kind])
-        attempts = effect.attempts
-        for number in range(1, ATTEMPTS_PER_PASS + 1):
-            attempts += 1
-            attempt = await self._attempt(effect, payload)
-            if attempt.done or attempt.final:
-                break
+    async def _try(self, owner: Owner, one: _Try, outcome: EffectsOutcome) -> Attempt:
+        effect, payload = one.effect, one.payload
+        attempt = await self._attempt(effect, payload)
+        one.count += 1
+        if not (attempt.done or attempt.final):
             _log.warning("effect.failed", account=self._plan.name, effect_id=effect.effect_id, problem=attempt.outcome)
-            if number < ATTEMPTS_PER_PASS:
-                await self._clock.sleep(max(attempt.retry_after_s, _FIRST_DELAY_MS * 2 ** (number - 1) / 1000))
-        await self._write(owner, effect, payload, attempts, attempt)
-        self._sum_up(effect, payload, attempt, outcome)
+        one.ended = attempt.done or attempt.final or one.count == ATTEMPTS_PER_PASS
+        if one.ended:
+            await self._write(owner, effect, payload, effect.attempts + one.count, attempt)
+            self._sum_up(effect, payload, attempt, outcome)
+        return attempt
 
     def _sum_up(self, effect: Effect, payload: _Payload, attempt: Attempt, outcome: EffectsOutcome) -> None:
         outcome.look_again |= attempt.look_again
@@ -172,7 +211,8 @@ class EffectsWorker:
                 return await self.stops.sweep(effect.position_id, payload)
             return await self._acts.cancel(payload)
         except RateLimited as error:
-            return Attempt(done=False, outcome=str(error), retry_after_s=float(error.retry_after_s or 0))
+            wait_s = float(error.retry_after_s or 0)
+            return Attempt(done=False, outcome=str(error), retry_after_s=wait_s, final=wait_s > _LONG_WAIT_S)
         except AuthenticationRefused as error:
             return Attempt(done=False, outcome=str(error), refusal=StopRefusal.PERMISSION, final=True)
         except (Unobserved, OutcomeUnknown, Rejected) as error:
@@ -180,8 +220,8 @@ class EffectsWorker:
 
     async def _write(self, owner: Owner, effect: Effect, payload: _Payload, attempts: int, attempt: Attempt) -> None:
         now = self._clock.now_ms()
-        longest = _LONGEST_DELAY_OF_A_STOP_MS if isinstance(payload, PlaceStop) else _LONGEST_DELAY_MS
-        delay = min(longest, _FIRST_DELAY_MS * 2 ** min(attempts, 12))
+        delay = max(round(attempt.retry_after_s * 1000), _FIRST_DELAY_MS * 2 ** min(attempts, 12))
+        delay = min(_longest_delay_ms(effect), delay)
         update = EffectUpdate(
             effect_id=effect.effect_id,
             state=EffectState.DONE if attempt.done else EffectState.ESCALATED,
@@ -204,7 +244,7 @@ class EffectsWorker:
                 if placed is None or effect.position_id is None
                 else (placed_record(self._plan.name, placed, effect.position_id, now),),
                 events=tuple(await self._events(effect, payload, attempts, attempt, now)),
-                forget_orders=((payload.symbol, payload.order_id, OrderStatus.CANCELLED),)
+                forget_orders=((payload.symbol, payload.order_id, attempt.became or OrderStatus.CANCELLED),)
                 if gone and isinstance(payload, CancelOrder)
                 else (),
             ),
@@ -223,6 +263,8 @@ class EffectsWorker:
             "order_type": payload.venue_type or payload.kind.value,
             "reason": payload.reason,
         }
+        if attempt.became in _FIRED:
+            return []  # nobody took it away: its fills tell what it did
         if attempt.done:
             gone = EventType.STOP_SWEPT if payload.reason == SUPERFLUOUS else EventType.ORPHANED_SL_CLEANED
             told = {**data, "why": attempt.outcome} if attempt.kept else data
@@ -304,3 +346,17 @@ _TYPES: dict[EffectKind, type[CancelOrder] | type[MarketClose] | type[PlaceStop]
     EffectKind.CLOSE_POSITION: MarketClose,
     EffectKind.PLACE_STOP: PlaceStop,
 }
+
+
+def _urgency(one: _Try) -> tuple[bool, int]:
+    """What an open position waits for first; else in the order in which it was decided."""
+    return one.effect.kind is EffectKind.CANCEL_ORDER, one.effect.effect_id
+
+
+def _longest_delay_ms(effect: Effect) -> int:
+    return _LONGEST_DELAY_OF_A_STOP_MS if effect.kind is EffectKind.PLACE_STOP else _LONGEST_DELAY_MS
+
+
+def _is_waiting(effect: Effect, now_ms: int) -> bool:
+    """Whether its next attempt is still to come. One further ahead than any delay: our clock was set back since."""
+    return 0 < effect.next_attempt_at_ms - now_ms <= _longest_delay_ms(effect)

@@ -141,10 +141,14 @@ class Keeper:
         return kept
 
     async def _write_wishes(self, owner: Owner, effects: list[NewEffect], now: int) -> None:
-        """Those that do not stand already, and none for a position that is being closed."""
+        """Those that do not stand already, and none for a position that is being closed, while that has not failed."""
         waiting = await self._store.effects(account=self._plan.name, states=_UNFINISHED)
         standing = {effect.dedup_key for effect in waiting}
-        closing = {effect.position_id for effect in waiting if effect.kind is EffectKind.CLOSE_POSITION}
+        closing = {
+            effect.position_id
+            for effect in waiting
+            if effect.kind is EffectKind.CLOSE_POSITION and effect.state is EffectState.PENDING
+        }
         fresh = [e for e in effects if e.dedup_key not in standing and e.position_id not in closing]
         if fresh:
             changes = ChangeSet(account=self._plan.name, now_ms=now, effects=tuple(fresh))

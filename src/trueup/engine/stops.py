@@ -1,7 +1,8 @@
 """Stops on the venue, one attempt at a time: placing the one that is missing, taking away one that is not needed.
 
 1. Immediately before a stop is placed or taken away the orders and then the position are read afresh, and what is to be done is
-   decided again on them; another state than the one that it was wanted for is looked at first.
+   decided again on them. A position that changed since its stop was wished for gets the stop that it needs now, and is looked at
+   again; what the venue refuses of such a one proves nothing.
 2. A stop is placed when a list of the venue shows it. Only then are the old ones to go, as effects of their own.
 3. A stop without an answer is asked for under its client id, in the lists and the history, before it is sent again; and it is
    sent again under the same id, so that the venue itself refuses a second one.
@@ -13,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from trueup.core.keeping import close_effect, sweep_effect
 from trueup.core.protection import Cover, Lifecycle, Plan, cover, plan, superfluous
 from trueup.core.stops import other_try, wanted_stop
-from trueup.engine.acts import Acts, Attempt
+from trueup.engine.acts import Acts, Attempt, fresh_report
 from trueup.engine.trailing import KeptTriggers
-from trueup.model.errors import OutcomeUnknown, Unobserved
+from trueup.model.errors import OutcomeUnknown
 from trueup.model.orders import OpenOrder, OrderStatus
 from trueup.model.positions import Position, PositionKey, PositionStatus
 from trueup.model.protection import StopOrder, StopRefusal, StopRefused
@@ -52,15 +55,18 @@ class StopActs:
         if row is None or row.status is not PositionStatus.ACTIVE:
             return Attempt(done=True, outcome="the position is closed already")
         listed = await self._venue.open_orders(wish.symbol)
-        client_id = await self._free_id(wish)
+        placed = _bearing(wish, listed.orders)
+        client_id = await self._free_id(wish) if placed is None else None
+        report = await fresh_report(self._venue, wish.symbol, wish.side)
+        if report is None:
+            outcome = "the position is gone since this was decided: looked at again first"
+            return Attempt(done=True, look_again=True, outcome=outcome)
+        state = cover(await self._lifecycle(row, wish, report), listed.orders)
+        if placed is not None:
+            return self._stands(wish, state, placed)
         if client_id is None:
             outcome = "an earlier order of this stop still stands, or too many of them ended: looked at again first"
             return Attempt(done=True, look_again=True, outcome=outcome)
-        report = await self._open(wish)
-        if report is None or (report.quantity, report.entry_price) != (wish.seen_quantity, wish.seen_entry):
-            outcome = "the position changed since this was decided: looked at again first"
-            return Attempt(done=True, look_again=True, outcome=outcome)
-        state = cover(await self._lifecycle(row, wish, report), listed.orders)
         wished = plan(state)
         if wished.place is None:
             sweeps = self._sweeps(wish, wished.sweep)
@@ -73,7 +79,8 @@ class StopActs:
             quantity=wished.place.quantity,
             trigger_by=wished.place.trigger_by,
         )
-        return await self._send(wish, row, state, wished, stop)
+        attempt = await self._send(wish, row, state, wished, stop)
+        return msgspec.structs.replace(attempt, look_again=True) if _has_changed(wish, report) else attempt
 
     async def _send(self, wish: PlaceStop, row: Position, state: Cover, wished: Plan, stop: StopOrder) -> Attempt:
         assert wished.place is not None
@@ -95,12 +102,25 @@ class StopActs:
         listed = await self._venue.open_orders(stop.symbol)
         placed = next((order for order in listed.orders if order.client_order_id == stop.client_order_id), None)
         if placed is not None:
-            sweep = plan(cover(state.lifecycle, listed.orders)).sweep
-            return Attempt(done=True, acted=True, placed=placed, outcome="placed", then=self._sweeps(wish, sweep))
+            return self._stands(wish, cover(state.lifecycle, listed.orders), placed)
         record = await self._venue.find_stop(stop.symbol, stop.client_order_id)
         if record is None or record.status is OrderStatus.OPEN:
             return Attempt(done=False, outcome=problem)
         return Attempt(done=True, look_again=True, outcome=f"it was placed and is {record.status.value} already")
+
+    def _stands(self, wish: PlaceStop, state: Cover, placed: OpenOrder) -> Attempt:
+        """A list shows the stop; what it replaces is to go."""
+        wished = plan(state)
+        going = wished.spare if wished.place is not None else wished.sweep
+        sweeps = self._sweeps(wish, (order for order in going if order.order_id != placed.order_id))
+        return Attempt(
+            done=True,
+            acted=True,
+            placed=placed,
+            outcome="placed",
+            then=sweeps,
+            look_again=_has_changed(wish, state.lifecycle.report),
+        )
 
     async def _refused(
         self, wish: PlaceStop, row: Position, state: Cover, wished: Plan, stop: StopOrder, refused: StopRefused
@@ -108,7 +128,7 @@ class StopActs:
         kind, outcome = refused.kind, str(refused)
         if kind is StopRefusal.DUPLICATE:
             return await self._shown(wish, state, stop, outcome)
-        if kind is StopRefusal.NO_POSITION:
+        if kind is StopRefusal.NO_POSITION or (kind.proves and _has_changed(wish, state.lifecycle.report)):
             return Attempt(done=True, look_again=True, outcome=outcome)
         if kind is StopRefusal.TOO_MANY and wished.spare:
             return Attempt(done=False, outcome=outcome, refusal=kind, final=True, then=self._sweeps(wish, wished.spare))
@@ -124,7 +144,7 @@ class StopActs:
         order = next((order for order in listed.orders if order.order_id == cancel.order_id), None)
         if order is None:
             return await self._acts.absent(cancel)
-        report = await self._open(cancel)
+        report = await fresh_report(self._venue, cancel.symbol, cancel.side)
         if report is None:
             return await self._acts.cancel(cancel)
         row = await self._store.position(position_id) if position_id is not None else None
@@ -148,17 +168,6 @@ class StopActs:
         instrument = (await self._venue.catalog()).get(report.symbol)
         return wanted_stop(row, report, self._plan.stops, instrument, await self.triggers.of(row))
 
-    async def _open(self, about: PlaceStop | CancelOrder) -> PositionReport | None:
-        """The position as the venue states it now.
-
-        Raises:
-            Unobserved: A row of it could not be read.
-        """
-        view = await self._venue.positions(about.symbol)
-        if view.quarantined:
-            raise Unobserved(f"position {about.symbol}", f"it could not be read: {view.quarantined[0].problem}")
-        return next((one for one in view.reports if (one.symbol, one.side) == (about.symbol, about.side)), None)
-
     async def _free_id(self, wish: PlaceStop) -> str | None:
         """A client id that no order bears yet: one that the venue never saw may be sent, and sent again."""
         for number in range(_ORDERS_PER_WISH):
@@ -173,3 +182,13 @@ class StopActs:
     def _sweeps(self, wish: PlaceStop, orders: Iterable[OpenOrder]) -> tuple[NewEffect, ...]:
         now = self._clock.now_ms()
         return tuple(sweep_effect(self._plan.name, order, wish.side, wish.position_id, now) for order in orders)
+
+
+def _bearing(wish: PlaceStop, orders: Iterable[OpenOrder]) -> OpenOrder | None:
+    """An order of this wish that stands already: it was sent, and the process ended before it could be written."""
+    return next((one for one in orders if (one.client_order_id or "").startswith(f"{wish.client_order_id}-")), None)
+
+
+def _has_changed(wish: PlaceStop, report: PositionReport) -> bool:
+    """Whether the position is another than the one that the stop was wished for."""
+    return (report.quantity, report.entry_price) != (wish.seen_quantity, wish.seen_entry)

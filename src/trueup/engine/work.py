@@ -433,7 +433,9 @@ class AccountWork:
         first = await self.run_pass(owner, PassOptions(confirm=False), progress)
         if not first.observed:
             return first
-        if not await request_closes(self.plan, self._store, self._clock, owner, key, note):
+        async with self._acting:  # no attempt of an earlier wish is under way
+            wished = await request_closes(self.plan, self._store, self._clock, owner, key, note)
+        if not wished:
             return first
         return await self.run_pass(owner, PassOptions(), progress)
 

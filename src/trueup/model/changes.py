@@ -166,6 +166,8 @@ class ChangeSet(Value, frozen=True, kw_only=True):
 
     Attributes:
         marks: Set (or replaced); `clear_marks` are removed.
+        forget_orders: Symbol, order id and what became of it; one whose end is known keeps that.
+        effect_updates: Come before `effects`: one that ends makes room for another of its `dedup_key`.
         trailing: Set (or replaced), of rows that this change set does not insert.
         now_ms: Our clock, for `updated_at` columns.
     """
@@ -176,7 +178,7 @@ class ChangeSet(Value, frozen=True, kw_only=True):
     updates: tuple[UpdatePosition, ...] = ()
     closes: tuple[ClosePosition, ...] = ()
     orders: tuple[RecordedOrder, ...] = ()
-    forget_orders: tuple[tuple[str, str, OrderStatus], ...] = ()  # (symbol, order id, what became of it)
+    forget_orders: tuple[tuple[str, str, OrderStatus], ...] = ()
     trades: tuple[RecordedTrade, ...] = ()
     events: tuple[NewEvent, ...] = ()
     effects: tuple[NewEffect, ...] = ()

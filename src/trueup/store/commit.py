@@ -111,8 +111,8 @@ class _Commit:
         self._inserted = Inserted(changes.opens, position_ids)
         await self._orders()
         await self._trades()
+        await self._effect_updates()  # an effect that ends makes room for another of its name
         effect_ids = await self._effects()
-        await self._effect_updates()
         await self._hold_updates()
         hold_ids = await self._holds()
         await self._marks()

@@ -126,8 +126,8 @@ class MemoryCommit:
         for trade, owned_by in trades:
             kept = msgspec.structs.replace(trade, position_id=owned_by, key=None, tag="")
             rows.trades[owned_by, trade.fill.trade_id] = kept
-        effect_ids = tuple(self._effect(effect, linked_to) for effect, linked_to in effects)
         self._effect_updates()
+        effect_ids = tuple(self._effect(effect, linked_to) for effect, linked_to in effects)
         self._hold_updates()
         hold_ids = tuple(self._hold(hold) for hold in changes.holds)
         for cleared in changes.clear_marks:
@@ -294,7 +294,7 @@ class MemoryCommit:
         for symbol, order_id, status in self._changes.forget_orders:
             place = (self._changes.account, symbol, order_id)
             known = self._rows.orders.get(place)
-            if known is not None:
+            if known is not None and known.status is OrderStatus.OPEN:
                 now_ms = self._changes.now_ms
                 self._rows.orders[place] = msgspec.structs.replace(known, status=OrderStatus(status), seen_at_ms=now_ms)
 

@@ -382,7 +382,7 @@ class Statements:
 
     @functools.cached_property
     def forget_order(self) -> Batch:
-        """Rows: account, symbol, order_id, status, updated_at."""
+        """Rows: account, symbol, order_id, status, updated_at. What is known to have ended keeps its end."""
         orders = self.tables.orders
         names = ("account", "symbol", "order_id", "status", "updated_at")
 
@@ -394,6 +394,7 @@ class Statements:
                     orders.c.account == row["account"],
                     orders.c.symbol == row["symbol"],
                     orders.c.order_id == row["order_id"],
+                    orders.c.status == sa.literal_column("'open'"),
                 )
             )
 

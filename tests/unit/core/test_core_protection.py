@@ -193,14 +193,33 @@ def test_too_many_of_ours_are_swept_to_the_best() -> None:
     assert {order.order_id for order in wished.sweep} == {"1", "3"}
 
 
-def test_where_nothing_can_be_placed_all_but_the_best_may_go() -> None:
-    one, two = own("1", "1", "96"), own("2", "1.5", "95")
-    state = cover(lifecycle(), [one, two])
+@pytest.mark.parametrize(
+    ("quantities", "goes"),
+    [
+        (("1", "1.5"), set()),  # together they cover what neither does
+        (("2", "5"), set()),
+        (("3", "7"), {"0"}),
+        (("3", "4", "7"), {"0", "1"}),
+        (("2", "4", "3"), {"0"}),
+        (("1", None), {"0"}),
+    ],
+)
+def test_before_a_better_stop_stands_only_what_covers_nothing_more_may_go(
+    quantities: tuple[str | None, ...], goes: set[str]
+) -> None:
+    stops = [own(str(place), quantity, "94") for place, quantity in enumerate(quantities)]
+    state = cover(lifecycle(quantity="7"), stops)
     wished = plan(state)
     assert wished.place is not None
-    assert wished.spare == (one,)
-    assert superfluous(state, "1")
-    assert not superfluous(state, "2")
+    assert {order.order_id for order in wished.spare} == goes
+    assert {order.order_id for order in stops if superfluous(state, order.order_id)} == goes
+
+
+def test_what_a_users_stop_covers_too_may_go_before_a_better_one_stands() -> None:
+    state = cover(lifecycle(), [own("1", "1", "94"), own("2", "1", "94"), stop("3", "1", client_id=None)])
+    wished = plan(state)
+    assert wished.place is not None
+    assert len(wished.spare) == 1
 
 
 def test_a_stop_with_another_trigger_source_is_replaced() -> None:

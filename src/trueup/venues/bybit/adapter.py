@@ -156,7 +156,16 @@ class BybitVenue(VenueBase):
     async def _position_rows(self, scope: _Scope, source: str) -> list[wire.PositionRow]:
         params = {**scope.params(), "limit": _POSITIONS_PAGE}
         rows = await self._list("privateGetV5PositionList", params, wire.POSITIONS, f"{source} {scope}")
-        return rows if scope.venue_symbol is None else [row for row in rows if row.symbol == scope.venue_symbol]
+        if scope.venue_symbol is None:
+            return rows
+        rows = [row for row in rows if row.symbol == scope.venue_symbol]
+        slots = {str(row.position_idx) for row in rows}
+        if not ("0" in slots or {"1", "2"} <= slots):
+            found = f"found slots {sorted(slots)}" if slots else "found none"
+            raise Unobserved(
+                f"{source} {scope}", f"by symbol every slot is listed, flat ones too (0, or 1 and 2): {found}"
+            )
+        return rows
 
     async def _reports(
         self, scopes: Sequence[_Scope], lists: Sequence[list[wire.PositionRow]], source: str
