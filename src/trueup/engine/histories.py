@@ -13,7 +13,7 @@ import msgspec
 
 from trueup.core.cases import Case, History, NeedsHistory, Verdict
 from trueup.core.decide import decide_key
-from trueup.model.errors import AuthenticationRefused, Rejected, Unobserved
+from trueup.model.errors import AuthenticationRefused, Rejected, SlotsMissing, Unobserved
 from trueup.model.observations import FillHistory, SecondSurface, SurfaceVerdict
 from trueup.model.positions import PositionKey
 from trueup.ports import Venue
@@ -110,7 +110,10 @@ class Histories:
         verdict = (await self._surface).verdict(key.symbol, key.side)
         if verdict is not SurfaceVerdict.UNKNOWN:
             return verdict
-        again = await self._venue.positions(key.symbol)
+        try:
+            again = await self._venue.positions(key.symbol)
+        except SlotsMissing:
+            return SurfaceVerdict.UNKNOWN
         if any(report.side is key.side for report in again.reports):
             return SurfaceVerdict.OPEN
-        return SurfaceVerdict.FLAT if again.stale_rows else SurfaceVerdict.UNKNOWN
+        return SurfaceVerdict.FLAT if again.stale_rows and not again.quarantined else SurfaceVerdict.UNKNOWN

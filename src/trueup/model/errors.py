@@ -20,6 +20,7 @@ __all__ = [
     "Permanent",
     "RateLimited",
     "Rejected",
+    "SlotsMissing",
     "StoreUnavailable",
     "Transient",
     "TrueupError",
@@ -84,6 +85,10 @@ class RateLimited(Unobserved):
     def __init__(self, source: str, problem: str, retry_after_s: int | None = None) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(source, problem)
+
+
+class SlotsMissing(Unobserved):
+    """A venue that lists every slot of a symbol, flat ones too, answered without one: that is not flat, it is no answer."""
 
 
 class ClockSkewed(Unobserved):

@@ -167,6 +167,24 @@ async def test_open_recorded_orders_are_those_of_lifecycles_until_forgotten(stor
     assert (forgotten.status, forgotten.seen_at_ms) == (OrderStatus.CANCELLED, NOW_MS + 9)
 
 
+async def test_an_order_whose_end_is_known_keeps_it(store: Store, owner: Owner) -> None:
+    position = await opened(store, owner)
+    filled = order(position_id=position.position_id, order_id="stop", status=OrderStatus.FILLED)
+    await store.commit(owner, changes(orders=(filled,)))
+    await store.commit(owner, changes(forget_orders=((LONG.symbol, "stop", OrderStatus.CANCELLED),)))
+    (kept,) = await store.orders_of(position.position_id)
+    assert kept.status is OrderStatus.FILLED
+
+
+async def test_an_effect_that_ends_makes_room_for_another_of_its_name(store: Store, owner: Owner) -> None:
+    await store.commit(owner, changes(effects=(effect("close:7"),)))
+    (first,) = await store.effects(account="main")
+    done = EffectUpdate(effect_id=first.effect_id, state=EffectState.DONE, attempts=1, next_attempt_at_ms=NOW_MS)
+    committed = await store.commit(owner, changes(effect_updates=(done,), effects=(effect("close:7"),)))
+    states = {one.effect_id: one.state for one in await store.effects(account="main")}
+    assert states == {first.effect_id: EffectState.DONE, committed.effect_ids[0]: EffectState.PENDING}
+
+
 async def test_a_trade_comes_back_whole_and_once(store: Store, owner: Owner) -> None:
     position = await opened(store, owner)
     whole = trade(

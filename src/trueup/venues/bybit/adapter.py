@@ -19,7 +19,7 @@ import msgspec
 
 from trueup.model.decimals import decimal_text, optional_decimal
 from trueup.model.effects import CancelOrder
-from trueup.model.errors import Rejected, UnknownOrder, Unobserved, Unreadable
+from trueup.model.errors import Rejected, SlotsMissing, UnknownOrder, Unobserved, Unreadable
 from trueup.model.instruments import Instrument, InstrumentCatalog
 from trueup.model.observations import (
     AccountFacts,
@@ -162,7 +162,7 @@ class BybitVenue(VenueBase):
         slots = {str(row.position_idx) for row in rows}
         if not ("0" in slots or {"1", "2"} <= slots):
             found = f"found slots {sorted(slots)}" if slots else "found none"
-            raise Unobserved(
+            raise SlotsMissing(
                 f"{source} {scope}", f"by symbol every slot is listed, flat ones too (0, or 1 and 2): {found}"
             )
         return rows
