@@ -231,6 +231,7 @@ def test_what_was_heard_since_the_opening_counts_also_where_it_was_not_recorded(
     heard = [fill(BUY, "2", "100", T0, order="open"), fill(SELL, "1", "110", T0 + 1_000), fill(SELL, "3", "110", NOW)]
     verdict = decided(slot(), heard=heard, recorded=recorded)
     assert isinstance(verdict, Close)
+    assert is_provable(verdict)
     assert (verdict.details.quantity, verdict.details.realized_pnl) == (Decimal(5), Decimal(50))
 
 
@@ -272,9 +273,10 @@ def test_the_other_leg_is_known_from_its_own_slot_only() -> None:
 
 
 def test_a_stream_learns_no_beginning() -> None:
-    verdict = decided(slot("5", LONG))
+    """A bot's row at its first sight: its fills are recorded already, or else there is no case."""
+    verdict = decided(slot("5", LONG, at=T0 + 500), book=row(quantity="5", order="open"))
     assert isinstance(verdict, Verified)
-    assert (verdict.write, verdict.lifecycle) == (False, None)
+    assert verdict.lifecycle is None
 
 
 # what may stand without a look

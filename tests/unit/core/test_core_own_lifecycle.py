@@ -113,7 +113,7 @@ def test_a_young_row_is_closed_by_an_earlier_end_only_where_its_order_tells_that
         assert "the row is 5 s old" in verdict.why
 
 
-@pytest.mark.parametrize(("age", "told"), [(59_999, "59 s"), (60_000, None)])
+@pytest.mark.parametrize(("age", "told"), [(59_000, "59 s"), (59_999, "59 s"), (60_000, None)])
 def test_a_row_is_young_for_as_long_as_the_grace_and_no_longer(age: int, told: str | None) -> None:
     opened = VIEW + 40 - age
     verdict = decide_key(case(row(opened=opened), None, history(round_trip("a", opened - 40_000, opened - 1_000))))
