@@ -160,6 +160,16 @@ def test_the_same_numbers_with_a_failed_history_stay_suspected() -> None:
     assert verdict.mark.count == 0
 
 
+@pytest.mark.parametrize(("changed", "unread"), [(T0 + 60_000, False), (T0 + 60_001, True)])
+def test_at_first_sight_a_change_after_the_rows_grace_asks_what_happened(changed: int, unread: bool) -> None:
+    verdict = decide_key(case(row(opened=T0), report(changed=changed)))
+    assert isinstance(verdict, NeedsHistory if unread else Verified)
+
+
+def test_the_view_that_verified_a_row_may_be_decided_again() -> None:
+    assert isinstance(decide_key(case(row(seen=VIEW, changed=T0), report(changed=T0))), Verified)
+
+
 # changed
 
 
@@ -210,10 +220,19 @@ def test_a_change_whose_fills_do_not_add_up_is_seen_again_first() -> None:
     seen = report(LONG, "3", changed=T0 + HOUR)
     first = suspected(decide_key(case(book, seen, history(fills))))
     assert (first.mark.kind, first.mark.count, first.wait_ms) == (MarkKind.CHANGED, 1, 30_000)
+    assert "some are missing" in first.why
     mark = mark_of(book, MarkKind.CHANGED, detail=first.mark.detail)
     second = adjusted(decide_key(case(book, seen, history(fills), mark=mark)))
     assert (second.explained, second.lifecycle) == (False, None)
     assert "seen 2 times" in second.why
+
+
+def test_a_change_that_no_fill_can_be_of_says_so() -> None:
+    """All that the history holds is from long after the row was seen."""
+    book = row(seen=T0 + 1000, changed=T0)
+    past = history([fill(BUY, "3", "110", T0 + HOUR)])
+    verdict = suspected(decide_key(case(book, report(LONG, "3", changed=T0 + HOUR), past)))
+    assert verdict.why == "no fill tells how it came to this"
 
 
 def test_a_change_with_a_failed_history_is_never_believed() -> None:
@@ -250,6 +269,13 @@ def test_a_row_never_seen_is_not_verified_by_what_stood_before_a_close() -> None
     assert isinstance(decide_key(msgspec.structs.replace(stale, ended=((VIEW - 3_000, "x"),))), LookAgain)
 
 
+def test_of_several_closes_the_last_tells_how_old_a_state_is() -> None:
+    stale = case(row(), report(changed=VIEW - 30_000), None)
+    ended = ((VIEW - 50_000, "x"), (VIEW - 3_000, "y"))
+    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=ended[:1])), NeedsHistory)
+    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=ended)), LookAgain)
+
+
 def test_a_close_waits_until_the_fills_of_the_change_are_visible() -> None:
     changed = VIEW - 2_000
     fills = [
@@ -260,6 +286,48 @@ def test_a_close_waits_until_the_fills_of_the_change_are_visible() -> None:
     book = row(LONG, "5", seen=T0 + 1_000, changed=T0)
     assert isinstance(decide_key(case(book, report(entry="105", changed=changed), history(fills))), Close)
     suspected(decide_key(case(book, report(entry="105", changed=changed + 1_500), history(fills))))
+
+
+# a change that is not all visible
+
+
+@pytest.mark.parametrize(("lag", "settled"), [(1_000, True), (1_001, False)])
+def test_a_change_is_settled_by_a_fill_of_the_second_before_it(lag: int, settled: bool) -> None:
+    changed = VIEW - 2_000
+    fills = [
+        fill(BUY, "5", "100", T0),
+        fill(SELL, "5", "110", T0 + HOUR),
+        fill(BUY, "5", "105", changed - lag),
+    ]
+    verdict = decide_key(case(row(seen=T0 + 1_000, changed=T0), report(entry="105", changed=changed), history(fills)))
+    assert isinstance(verdict, Close) is settled
+
+
+@pytest.mark.parametrize(("age", "settled"), [(60_000, True), (59_999, False)])
+def test_a_change_that_is_older_than_the_grace_is_settled(age: int, settled: bool) -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = verified(decide_key(case(row(seen=T0 + 10, changed=T0), report(changed=VIEW - age), past)))
+    assert verdict.settled is settled
+
+
+def test_a_change_whose_fills_lag_is_not_believed_however_often_it_is_seen() -> None:
+    """The fills seem to explain it, but the venue's change time says that there are more."""
+    changed = VIEW - 100
+    book = row(seen=T0 + 1_000, changed=T0)
+    past = history([fill(BUY, "5", "100", T0), fill(SELL, "2", "110", T0 + HOUR)])
+    lagging = case(book, report(LONG, "3", changed=changed), past)
+    first = suspected(decide_key(lagging))
+    assert first.mark.count == 0
+    often = msgspec.structs.replace(first.mark, count=5, first_at_ms=T0, last_as_of_ms=VIEW - 1)
+    assert suspected(decide_key(msgspec.structs.replace(lagging, mark=often))).mark.count == 5
+    assert adjusted(decide_key(msgspec.structs.replace(lagging, as_of_ms=changed + 60_000))).explained
+
+
+def test_fills_that_tell_no_leg_change_no_leg_of_a_hedge() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "2", "110", T0 + HOUR)]
+    book = row(seen=T0 + 1000, changed=T0)
+    verdict = suspected(decide_key(case(book, report(LONG, "3", changed=T0 + HOUR, hedge=True), history(fills))))
+    assert "position mode" in verdict.why
 
 
 # a beginning that is learned
@@ -284,3 +352,19 @@ def test_a_beginning_is_learned_once_they_show() -> None:
     verdict = verified(decide_key(case(row(), report(changed=T0), history(_reopened()), as_of=T0 + 100, learn=True)))
     assert verdict.lifecycle is not None
     assert verdict.lifecycle.opening_order_id == "own"
+
+
+def test_a_beginning_that_is_learned_is_written_although_no_refresh_is_due() -> None:
+    book = row(seen=VIEW - 1, changed=T0)
+    verdict = verified(decide_key(case(book, report(changed=T0), history([fill(BUY, "5", "100", T0)]), learn=True)))
+    assert verdict.write
+    assert verdict.lifecycle is not None
+
+
+def test_a_beginning_is_looked_for_as_far_as_the_venue_remembers() -> None:
+    book = row(seen=VIEW - 1, changed=T0)
+    shown = report(changed=T0)
+    unread = case(book, shown, history([fill(BUY, "2", "100", T0, closed="0")], since=T0 - LEAD_MS), learn=True)
+    assert needs(decide_key(unread)).since_ms < T0 - LEAD_MS
+    beyond = case(book, shown, history([fill(BUY, "2", "100", T0, closed="0")]), learn=True)
+    assert verified(decide_key(beyond)).lifecycle is None

@@ -223,6 +223,21 @@ def test_flip_and_flip_back_tells_all_three_lifecycles_bybit() -> None:
     ]
 
 
+def test_a_leg_is_closed_by_fills_of_before_the_mode_was_switched() -> None:
+    """They tell no leg, and the other leg that stands by now is not theirs."""
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "110", T0 + HOUR)]
+    verdict = decide_key(case(row(), None, history(fills), opposite=report(SHORT, "3", hedge=True)))
+    assert closed(verdict).details.realized_pnl == D(50)
+
+
+def test_a_flip_on_bybit_closes_the_one_side_beside_the_other() -> None:
+    """Its fills tell the legs: the other side's quantity is no part of this one's line."""
+    fills = [fill(BUY, "5", "100", T0, closed="0"), fill(SELL, "8", "110", T0 + HOUR, closed="5")]
+    verdict = closed(decide_key(case(row(), None, history(fills), opposite=report(SHORT, "3", entry="110"))))
+    assert (verdict.details.quantity, verdict.details.realized_pnl) == (D(5), D(50))
+    assert verdict.successors == ()
+
+
 def test_the_other_leg_of_a_hedge_is_no_successor() -> None:
     fills = [
         fill(BUY, "5", "100", T0, closed="0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from tests.unit.core.core_cases import BUY, LINEAR, LONG, POLICY, SELL, SHORT, T0, VIEW, fill, policy, report, row
@@ -12,7 +13,7 @@ from trueup.core.cases import Adjust, Adopt, Case, Close, Verified
 from trueup.core.decide import decide_key
 from trueup.core.heard import flipped_case, heard_case, is_provable, speaks_until_ms
 from trueup.model.orders import Fill, OrderKind, OrderRecord, OrderSide, OrderStatus, Side
-from trueup.model.positions import ExitReason, Position
+from trueup.model.positions import Evidence, ExitReason, Position
 from trueup.model.stream import StreamPosition
 
 NOW = VIEW + 5_000
@@ -62,10 +63,18 @@ def case_of(
     )
 
 
-def decided(*slots: StreamPosition, **more: object) -> object:
+def known_case(*slots: StreamPosition, **more: object) -> Case:
     case = case_of(*slots, **more)  # type: ignore[arg-type]
     assert case is not None
-    return decide_key(case)
+    return case
+
+
+def numbered(one: Fill, sequence: int) -> Fill:
+    return msgspec.structs.replace(one, sequence=sequence)
+
+
+def decided(*slots: StreamPosition, **more: object) -> object:
+    return decide_key(known_case(*slots, **more))
 
 
 def test_fills_to_zero_and_the_slot_flat_after_them_close() -> None:
@@ -198,5 +207,146 @@ def test_the_closing_order_names_the_reason() -> None:
 )
 def test_how_long_a_slot_speaks(told: StreamPosition, until: int | None) -> None:
     fills = [fill(SELL, "5", "110", NOW)]
-    numbered = [Fill(**{name: getattr(one, name) for name in one.__struct_fields__} | {"sequence": 7}) for one in fills]
-    assert speaks_until_ms(told, numbered) == until
+    assert speaks_until_ms(told, [numbered(one, 7) for one in fills]) == until
+
+
+def test_of_fills_of_one_millisecond_the_last_in_sequence_is_the_newest() -> None:
+    fills = [numbered(fill(SELL, "2", "110", NOW), 7), numbered(fill(SELL, "3", "110", NOW), 8)]
+    assert speaks_until_ms(slot(at=NOW - 10, sequence=7), fills) is None
+    assert speaks_until_ms(slot(at=NOW - 10, sequence=8), fills) == NOW + 1
+
+
+def test_a_case_is_at_the_time_that_its_slot_speaks_for_or_later() -> None:
+    assert known_case(slot(at=VIEW)).now_ms == NOW
+    ahead = known_case(slot(at=NOW + 500))
+    assert (ahead.as_of_ms, ahead.now_ms) == (NOW + 501, NOW + 501)
+
+
+# which fills and which slots count
+
+
+def test_what_was_heard_since_the_opening_counts_also_where_it_was_not_recorded() -> None:
+    """Of three fills the store has the first and the last, and the second of the opening's own millisecond was heard only."""
+    recorded = [fill(BUY, "3", "100", T0, order="open"), fill(SELL, "1", "110", T0 + 2_000)]
+    heard = [fill(BUY, "2", "100", T0, order="open"), fill(SELL, "1", "110", T0 + 1_000), fill(SELL, "3", "110", NOW)]
+    verdict = decided(slot(), heard=heard, recorded=recorded)
+    assert isinstance(verdict, Close)
+    assert is_provable(verdict)
+    assert (verdict.details.quantity, verdict.details.realized_pnl) == (Decimal(5), Decimal(50))
+
+
+def test_a_one_way_slot_is_not_believed_where_one_fill_tells_a_leg() -> None:
+    assert case_of(slot(), heard=[fill(SELL, "5", "110", NOW, leg=LONG)]) is None
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ({"at": NOW - 1_000}, {"at": NOW}),
+        ({"sequence": 7}, {"sequence": 8}),
+        ({"at": None}, {"at": NOW}),
+    ],
+    ids=["by-time", "by-sequence", "never-changed"],
+)
+def test_of_two_slots_that_speak_for_a_side_the_newer_is_believed(
+    older: dict[str, int | None], newer: dict[str, int | None]
+) -> None:
+    """The position mode was switched: the slot of before says flat for ever."""
+    stale, fresh = slot(**older), slot("5", LONG, leg=LONG, **newer)  # type: ignore[arg-type]
+    for slots in ((stale, fresh), (fresh, stale)):
+        assert known_case(*slots).report == fresh.report
+
+
+def test_a_fill_that_tells_no_leg_may_be_the_legs_own() -> None:
+    """Bybit's fills say how much they closed, not of which leg: a newer one waits for the leg's slot."""
+    opened = fill(BUY, "5", "100", T0, order="open", closed="0")
+    heard = [fill(SELL, "5", "110", NOW, closed="5")]
+    assert case_of(slot("5", LONG, leg=LONG, at=NOW - 1), heard=heard, recorded=[opened]) is None
+    assert isinstance(decided(slot(leg=LONG), heard=heard, recorded=[opened]), Close)
+
+
+def test_the_other_leg_is_known_from_its_own_slot_only() -> None:
+    long, short = slot(leg=LONG), slot("4", SHORT, leg=SHORT)
+    assert known_case(long, short).opposite == short.report
+    stale = slot("9", SHORT, at=NOW - 1_000)
+    assert known_case(stale, long).opposite is None
+
+
+def test_a_stream_learns_no_beginning() -> None:
+    """A bot's row at its first sight: its fills are recorded already, or else there is no case."""
+    verdict = decided(slot("5", LONG, at=T0 + 500), book=row(quantity="5", order="open"))
+    assert isinstance(verdict, Verified)
+    assert verdict.lifecycle is None
+
+
+# what may stand without a look
+
+
+def test_what_is_no_flip_has_no_case_of_the_other_side() -> None:
+    closing = [fill(SELL, "5", "110", NOW, leg=LONG)]
+    opened = fill(BUY, "5", "100", T0, order="open", leg=LONG)
+    assert flipped_case(known_case(slot(), heard=[fill(SELL, "5", "110", NOW)])) is None
+    beside = known_case(slot(leg=LONG), slot("4", SHORT, leg=SHORT), heard=closing, recorded=[opened])
+    assert beside.opposite is not None
+    assert flipped_case(beside) is None
+    both = known_case(slot("3", LONG, leg=LONG), slot("4", SHORT, leg=SHORT), recorded=[opened])
+    assert flipped_case(both) is None
+    assert flipped_case(msgspec.structs.replace(both, opposite=report(SHORT, "4"))) is None
+
+
+def test_a_close_stands_where_what_came_since_is_open_and_waits_where_it_ended() -> None:
+    closed = fill(SELL, "5", "110", NOW - 3)
+    reopened = fill(BUY, "2", "111", NOW - 2)
+    open_since = decided(slot("2", LONG), heard=[closed, reopened])
+    assert isinstance(open_since, Close)
+    assert len(open_since.successors) == 1
+    assert is_provable(open_since)
+    ended_since = decided(slot(), heard=[closed, reopened, fill(SELL, "2", "112", NOW)])
+    assert isinstance(ended_since, Close)
+    assert not is_provable(ended_since)
+
+
+def proven_close() -> Close:
+    verdict = decided(slot(), heard=[fill(SELL, "5", "110", NOW)])
+    assert isinstance(verdict, Close)
+    return verdict
+
+
+@pytest.mark.parametrize("evidence", [each for each in Evidence if each is not Evidence.FILLS])
+def test_a_close_on_lesser_evidence_waits_for_a_look(evidence: Evidence) -> None:
+    proven = proven_close()
+    assert is_provable(proven)
+    details = msgspec.structs.replace(proven.details, evidence=evidence)
+    assert not is_provable(msgspec.structs.replace(proven, details=details))
+
+
+def test_a_close_of_what_began_before_the_fills_waits_for_a_look() -> None:
+    proven = proven_close()
+    details = msgspec.structs.replace(proven.details, complete=False)
+    assert not is_provable(msgspec.structs.replace(proven, details=details))
+
+
+def test_a_change_stands_on_its_fills_from_the_opening_on_only() -> None:
+    explained = decided(slot("3", LONG), heard=[fill(SELL, "2", "110", NOW)])
+    assert isinstance(explained, Adjust)
+    assert explained.lifecycle is not None
+    beginless = msgspec.structs.replace(explained.lifecycle, opening_order_id=None)
+    assert is_provable(explained)
+    assert not is_provable(msgspec.structs.replace(explained, explained=False))
+    assert not is_provable(msgspec.structs.replace(explained, lifecycle=None))
+    assert not is_provable(msgspec.structs.replace(explained, lifecycle=beginless))
+
+
+def test_an_adoption_stands_on_its_opening_and_on_nobodys_leave_only() -> None:
+    case = known_case(slot("3", SHORT), heard=[fill(SELL, "8", "110", NOW, order="flip")])
+    other = flipped_case(case)
+    assert other is not None
+    opened = decide_key(other)
+    assert isinstance(opened, Adopt)
+    assert opened.lifecycle is not None
+    beginless = msgspec.structs.replace(opened.lifecycle, opening_order_id=None)
+    assert is_provable(opened)
+    assert not is_provable(msgspec.structs.replace(opened, lifecycle=None))
+    assert not is_provable(msgspec.structs.replace(opened, lifecycle=beginless))
+    assert not is_provable(msgspec.structs.replace(opened, hold=True))
+    assert not is_provable(msgspec.structs.replace(opened, unverified=True))

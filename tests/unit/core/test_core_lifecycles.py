@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from core_cases import BUY, LONG, SELL, SHORT, T0, fill
 
@@ -69,9 +70,36 @@ def test_same_instant_is_ordered_by_the_trade_id_as_a_number() -> None:
     assert shapes(traced(fills, now="1")) == [("long", "5", "0", True), ("long", "0", "1", True)]
 
 
+def test_same_instant_is_ordered_by_the_venues_own_sequence_before_the_trade_id() -> None:
+    """Bybit's trade ids are random text: the close of the one comes before the opening of the next."""
+    told = [
+        (fill(BUY, "5", "100", T0, trade="c"), 7),
+        (fill(SELL, "5", "101", T0, trade="b"), 8),
+        (fill(BUY, "1", "102", T0, trade="a"), 9),
+    ]
+    fills = [msgspec.structs.replace(one, sequence=sequence) for one, sequence in told]
+    assert shapes(traced(fills, now="1")) == [("long", "5", "0", True), ("long", "0", "1", True)]
+
+
 @pytest.mark.parametrize("trade", ["²", "٣", "7f-a"])
 def test_a_trade_id_of_any_text_is_only_an_id(trade: str) -> None:
     assert shapes(traced([fill(BUY, "5", "100", T0, trade=trade)], now="5")) == [("long", "0", "5", True)]
+
+
+def test_less_than_one_contract_is_closed_and_flipped_like_any() -> None:
+    opened = fill(SELL, "0.5", "100", T0)
+    assert shapes(traced([opened, fill(BUY, "0.5", "90", T0 + 1)], SHORT)) == [("short", "0.5", "0.0", True)]
+    flipped = traced([opened, fill(BUY, "0.9", "90", T0 + 1)], now="0.4")
+    assert shapes(flipped) == [("short", "0.5", "0.0", True), ("long", "0", "0.4", True)]
+
+
+def test_what_has_ended_is_no_open_lifecycle() -> None:
+    assert traced([]).open_segment is None
+    assert traced([fill(BUY, "5", "100", T0), fill(SELL, "5", "101", T0 + 1)]).open_segment is None
+
+
+def test_where_nothing_says_hedge_the_fills_need_tell_no_leg() -> None:
+    assert trace_fills([fill(BUY, "5", "100", T0)], LONG, leg=D(5), net=D(5)).problem is None
 
 
 def test_a_flip_splits_one_fill_between_two_lifecycles() -> None:  # invariant 2
@@ -232,3 +260,23 @@ def test_a_profit_of_nothing_is_true_where_the_price_is_the_entry() -> None:
     assert even.misstates(even.segments[0]) is None
     older = traced([fill(SELL, "4", "105", T0 + 2, pnl="0")])  # its entry is not known
     assert older.misstates(older.segments[0]) is None
+
+
+@pytest.mark.parametrize(("price", "is_nothing"), [("100.01", True), ("100.02", False)])
+def test_a_profit_below_what_the_venue_states_is_stated_as_nothing(price: str, is_nothing: bool) -> None:
+    """A hundredth of a contract: a ten-thousandth of a dollar may be stated as 0, two may not."""
+    tiny = traced([fill(BUY, "0.01", "100", T0, pnl="0"), fill(SELL, "0.01", price, T0 + 1, pnl="0")])
+    assert (tiny.misstates(tiny.segments[0]) is None) is is_nothing
+
+
+def test_profits_are_held_against_the_average_entry_of_what_is_left() -> None:
+    """4 at 100, 2 of them sold, 2 more at 120: what is left stands at 110."""
+    fills = [
+        fill(BUY, "4", "100", T0, pnl="0"),
+        fill(SELL, "2", "110", T0 + 1, pnl="20"),
+        fill(BUY, "2", "120", T0 + 2, pnl="0"),
+    ]
+    true = traced([*fills, fill(SELL, "4", "110", T0 + 3, pnl="0")])
+    assert true.misstates(true.segments[0]) is None
+    false = traced([*fills, fill(SELL, "4", "115", T0 + 3, pnl="0")])
+    assert false.misstates(false.segments[0]) is not None
