@@ -178,6 +178,7 @@ def test_2_below_the_first_tick_there_is_no_stop() -> None:
         (SHORT, "101.123", "95", "101.123"),
         (SHORT, "95", "95", None),
         (LONG, "0", "105", None),
+        (LONG, "0.5", "0.6", "0.5"),
     ],
 )
 def test_2_without_a_tick_a_level_is_taken_as_it_is_or_not_at_all(
