@@ -85,7 +85,7 @@ def advance(state: TrailingState, price: Decimal, at_ms: int, trail: Trail, poli
     if phase is TrailingPhase.WAITING and profit >= policy.activation_percent:
         phase = TrailingPhase.ACTIVE
     trigger, moved_at = state.trigger_price, state.moved_at_ms
-    level = _level(peak, profit, follows=phase is TrailingPhase.ACTIVE, trail=trail, policy=policy)
+    level = _level(peak, profit, phase, trail, policy)
     wanted = acceptable(level, price, trail) if level is not None else None
     if wanted is not None and _may_move(state, wanted, at_ms, trail, policy):
         trigger, moved_at = wanted, at_ms
@@ -105,10 +105,14 @@ def callback_at(profit: Decimal, policy: TrailingPolicy) -> Decimal:
     return max(reached, key=lambda step: step.profit_percent).callback_percent if reached else policy.callback_percent
 
 
-def _level(peak: Decimal, profit: Decimal, *, follows: bool, trail: Trail, policy: TrailingPolicy) -> Decimal | None:
-    """Where the trigger belongs for this peak, unrounded; None: nowhere yet."""
+def _level(
+    peak: Decimal, profit: Decimal, phase: TrailingPhase, trail: Trail, policy: TrailingPolicy
+) -> Decimal | None:
+    """Where the trigger belongs for this peak, unrounded; None: nowhere yet, or where it is."""
+    if phase is TrailingPhase.TRIGGERED:
+        return None
     levels = []
-    if follows or profit >= policy.activation_percent:
+    if phase is TrailingPhase.ACTIVE:
         levels.append(peak * (1 - trail.side.sign * callback_at(profit, policy) / _HUNDRED))
     if policy.break_even_percent is not None and profit >= policy.break_even_percent:
         levels.append(trail.entry_price)

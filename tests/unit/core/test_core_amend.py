@@ -7,12 +7,27 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from tests.unit.core.core_cases import BTC, BUY, LONG, SELL, T0, VIEW, case, fill, history, row, situation
+from tests.unit.core.core_cases import (
+    BTC,
+    BUY,
+    LONG,
+    SELL,
+    T0,
+    VIEW,
+    case,
+    fill,
+    history,
+    record,
+    report,
+    row,
+    situation,
+)
 from trueup.core.amend import Amendment, amended, can_get_better
 from trueup.core.cases import NeedsHistory
 from trueup.core.settle import settle_amended
-from trueup.model.orders import Funding
-from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
+from trueup.model.events import EventType
+from trueup.model.orders import Fill, Funding, OrderKind
+from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position, PositionStatus
 
 CLOSED = VIEW - 60_000
 OPEN = fill(BUY, "5", "100", T0, order="open", fee="0.1")
@@ -54,6 +69,12 @@ def test_funding_that_was_not_known_is_filled_in() -> None:
     assert better.lifecycle.close.net_pnl == Decimal("49.3")
 
 
+def test_only_a_closed_row_is_amended() -> None:
+    for nothing_closed in (case(row(), None, history([OPEN, EXIT])), case(None, report(), history([OPEN, EXIT]))):
+        with pytest.raises(ValueError, match="no closed row"):
+            amended(nothing_closed)
+
+
 def test_a_close_on_absence_is_proven_by_a_history_that_lagged() -> None:
     guess = details(Evidence.ABSENCE, exit_price=Decimal(104), exit_reason=ExitReason.PHANTOM_ON_SYNC)
     better = found(guess, OPEN, EXIT)
@@ -80,6 +101,7 @@ def test_a_lifecycle_that_came_later_is_not_mistaken_for_it() -> None:
     assert isinstance(better, Amendment)
     assert better.lifecycle.close is not None
     assert better.lifecycle.close.exit_price == Decimal(110)
+    assert better.missed == (), "what came later has its row, or gets one where its own key is looked at"
 
 
 def test_an_order_that_ended_two_lifecycles_amends_each_with_its_own() -> None:
@@ -99,6 +121,22 @@ def test_a_lifecycle_that_another_row_records_amends_nothing() -> None:
     assert isinstance(amended(msgspec.structs.replace(one, ended=((EXIT.at_ms, EXIT.order_id),))), str)
 
 
+PART = fill(SELL, "2", "105", CLOSED - 5_000, order="part", fee="0.1")
+REST = fill(SELL, "3", "110", CLOSED, order="exit", fee="0.1")
+
+
+def test_a_row_that_two_orders_closed_is_told_by_the_last_of_them() -> None:
+    better = found(details(), OPEN, PART, REST, funding=[paid("-0.5")])
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert (better.lifecycle.close.closing_order_id, better.lifecycle.close.realized_pnl) == ("exit", 40)
+
+
+def test_a_row_that_two_orders_closed_is_not_amended_for_ever() -> None:
+    known = details(funding=Decimal(0), realized_pnl=Decimal(40))
+    assert found(known, OPEN, PART, REST) == "nothing better"
+
+
 REOPENED = [fill(SELL, "5", "104", T0 + 9_000, order="hand"), fill(BUY, "5", "104", T0 + 9_000, order="again")]
 
 
@@ -111,6 +149,35 @@ def test_a_row_that_was_closed_by_what_ended_the_lifecycle_after_it_ends_with_it
     assert (own.close.closing_order_id, own.close.closed_at_ms, own.close.realized_pnl) == ("hand", T0 + 9_000, 20)
     assert missed.close is not None
     assert (missed.opening_order_id, missed.close.closing_order_id, missed.close.realized_pnl) == ("again", "exit", 30)
+
+
+def test_what_ended_an_earlier_lifecycle_too_ends_the_row_where_its_own_fills_do() -> None:
+    """One resting order closed the row, and what was opened anew: the row was closed by its second part."""
+    first = fill(SELL, "5", "104", T0 + 9_000, order="exit")
+    again = fill(BUY, "5", "104", T0 + 9_500, order="again")
+    read = history([OPEN, first, again, EXIT])
+    better = amended(case(closed_row(details(funding=Decimal(0))), None, read, trades=(OPEN.trade_id,)))
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert (better.lifecycle.close.closed_at_ms, better.lifecycle.close.realized_pnl) == (T0 + 9_000, 20)
+    assert [one.opening_order_id for one in better.missed] == ["again"]
+
+
+def test_a_reason_is_not_kept_from_another_closing_order() -> None:
+    """The trailing stop ended what came after it: the row's own lifecycle was ended by hand."""
+    better = found(details(funding=Decimal(0), exit_reason=ExitReason.TRAILING_STOP), OPEN, *REOPENED, EXIT)
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert better.lifecycle.close.closing_order_id == "hand"
+    assert better.lifecycle.close.exit_reason is ExitReason.SYNC_CLEANUP
+
+
+def test_a_reason_that_becomes_known_amends_the_record() -> None:
+    told = record("exit", kind=OrderKind.MARKET, client="tu-close-7", at=CLOSED)
+    better = found(details(funding=Decimal(0)), OPEN, EXIT, orders=[told])
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert better.lifecycle.close.exit_reason is ExitReason.MANUAL
 
 
 def test_fills_that_the_book_had_missed_in_a_lifecycle_correct_its_amounts() -> None:
@@ -143,6 +210,24 @@ def test_other_amounts_under_the_same_grade_are_not_believed() -> None:
     assert isinstance(found(details(quantity=Decimal(7)), OPEN, EXIT), str)
 
 
+def test_a_history_that_begins_within_an_older_lifecycle_completes_the_same_quantity() -> None:
+    """On a net line a gap would not show; what closed the row is of the quantity that the book has."""
+    older = fill(SELL, "3", "99", T0 - 60_000, order="older")
+    better = found(details(), older, OPEN, EXIT, funding=[paid("-0.5")])
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.close is not None
+    assert better.lifecycle.close.net_pnl == Decimal("49.3")
+
+
+@pytest.mark.parametrize("quantity", ["5", "7"])
+def test_profits_that_cannot_be_amend_nothing_whatever_the_quantity(quantity: str) -> None:
+    """Binance states no profit of what is taken for the close, although the price had moved: it was an opening."""
+    impossible = [fill(BUY, "5", "100", T0, order="open", pnl="0"), fill(SELL, "5", "110", CLOSED, pnl="0")]
+    told = found(details(Evidence.ABSENCE, quantity=Decimal(quantity)), *impossible)
+    assert isinstance(told, str)
+    assert "cannot be" in told
+
+
 def test_nothing_better_is_no_change() -> None:
     same = details(funding=Decimal(0), exit_reason=ExitReason.MANUAL)
     assert found(same, OPEN, EXIT) == "nothing better"
@@ -160,10 +245,26 @@ def test_an_opening_before_what_was_read_is_read_further_back_as_far_as_the_venu
 
 
 def test_what_it_needs_is_asked_for() -> None:
-    asked = amended(case(closed_row(details()), None, history([OPEN, EXIT], asked=())))
+    asked = amended(case(closed_row(details()), None, history([OPEN, EXIT], asked=(), since=T0 - 5_000)))
     assert isinstance(asked, NeedsHistory)
     assert asked.order_ids == ("exit",)
     assert asked.want_funding_since_ms == T0
+    assert asked.since_ms == T0 - 5_000, "its fills are not read anew from another time"
+
+
+@pytest.mark.parametrize(("asked", "orders", "funding_since"), [(("orders",), (), T0), (("funding",), ("exit",), None)])
+def test_only_what_was_not_asked_yet_is_asked_for(
+    asked: tuple[str, ...], orders: tuple[str, ...], funding_since: int | None
+) -> None:
+    needs = amended(case(closed_row(details()), None, history([OPEN, EXIT], asked=asked)))
+    assert isinstance(needs, NeedsHistory)
+    assert (needs.order_ids, needs.want_funding_since_ms) == (orders, funding_since)
+
+
+def test_what_ended_the_lifecycles_that_were_missed_is_asked_for_too() -> None:
+    asked = amended(case(closed_row(details()), None, history([OPEN, *REOPENED, EXIT], asked=())))
+    assert isinstance(asked, NeedsHistory)
+    assert asked.order_ids == ("hand", "exit")
 
 
 @pytest.mark.parametrize(
@@ -214,6 +315,26 @@ def test_of_lifecycles_that_one_order_began_the_rows_has_the_books_fills() -> No
     assert [one.parts[0].fill for one in better.missed] == [again]
 
 
+def test_a_lifecycle_of_which_the_book_has_one_opening_fill_is_the_rows_own() -> None:
+    """The other one came late; the lifecycle after it was begun by a part of the same order."""
+    late = fill(BUY, "5", "100", T0 + 500, order="open")
+    out = fill(SELL, "10", "104", T0 + 9_000, order="hand")
+    again = fill(BUY, "5", "104", T0 + 9_500, order="open")
+    read = history([OPEN, late, out, again, EXIT])
+    better = amended(case(closed_row(details(funding=Decimal(0))), None, read, trades=(OPEN.trade_id,)))
+    assert isinstance(better, Amendment)
+    assert [part.fill for part in better.lifecycle.parts] == [OPEN, late, out]
+
+
+def test_a_lifecycle_that_other_orders_added_to_is_still_the_one_that_the_rows_order_began() -> None:
+    added = fill(BUY, "5", "100", T0 + 500, order="added")
+    out = fill(SELL, "10", "104", T0 + 9_000, order="hand")
+    again = fill(BUY, "5", "104", T0 + 9_500, order="again")
+    better = found(details(funding=Decimal(0)), OPEN, added, out, again, EXIT)
+    assert isinstance(better, Amendment)
+    assert [part.fill for part in better.lifecycle.parts] == [OPEN, added, out]
+
+
 def test_a_hole_in_the_history_amends_nothing() -> None:
     """The row's own close is not visible: what is would give it another's lifecycle, of the same quantity."""
     read = history([OPEN, REOPENED[1], EXIT], funding=[paid("-0.5")])
@@ -241,6 +362,7 @@ def test_what_closed_it_stays_known_where_the_venue_has_forgotten_the_order() ->
     [
         (None, 1),
         (row(LONG, "3", opened=CLOSED - 1_000, seen=VIEW, changed=CLOSED + 5_000, position_id=9), 1),
+        (row(LONG, "3", opened=CLOSED, seen=VIEW, changed=CLOSED, position_id=9), 1),
         (row(LONG, "5", opened=T0 + 9_100, position_id=9), 0),
         (
             row(
@@ -257,7 +379,7 @@ def test_what_closed_it_stays_known_where_the_venue_has_forgotten_the_order() ->
             0,
         ),
     ],
-    ids=["none", "seen open after it", "a bot's own", "closed on absence"],
+    ids=["none", "seen open after it", "opened as it ended", "a bot's own", "closed on absence"],
 )
 def test_what_was_missed_gets_a_row_unless_another_may_be_its(standing: Position | None, inserted: int) -> None:
     about = case(closed_row(details(funding=Decimal(0))), None, history([OPEN, *REOPENED, EXIT]))
@@ -267,4 +389,42 @@ def test_what_was_missed_gets_a_row_unless_another_may_be_its(standing: Position
     others = [standing] if standing is not None else []
     written = settle_amended(about, about.row, amendment, situation(), others)
     assert (len(written.closes), len(written.opens)) == (1, inserted)
+    assert [close.amends for close in written.closes] == [True]
     assert written.events[0].data["missed"] == 1
+
+
+def told(close: CloseDetails, *fills: Fill, **more: object) -> dict[str, object]:
+    """The data of the event that an amendment is told by."""
+    about = case(closed_row(close), None, history(fills, **more))  # type: ignore[arg-type]
+    amendment = amended(about)
+    assert isinstance(amendment, Amendment)
+    assert about.row is not None
+    (event, *_) = settle_amended(about, about.row, amendment, situation()).events
+    assert (event.type, event.position_id) == (EventType.CLOSE_AMENDED, 7)
+    return event.data
+
+
+def test_an_amendment_tells_what_changed_and_nothing_else() -> None:
+    known = details(exit_reason=ExitReason.MANUAL, fees=(Amount(asset="USDT", amount=Decimal("0.2")),))
+    data = told(known, OPEN, EXIT, funding=[paid("-0.5")])
+    assert data["before"] == {"funding": None, "net_pnl": None}
+    assert data["after"] == {"funding": "-0.5", "net_pnl": "49.3"}
+    assert data["why"] == "fills → fills: the venue's history tells more by now"
+
+
+def test_an_amendment_tells_on_what_the_record_stands_now() -> None:
+    """Of an estimate that was booked too late, as of one that ended when it says."""
+    guess = details(Evidence.ABSENCE, closed_at_ms=CLOSED + 5_000)
+    data = told(guess, OPEN, EXIT)
+    assert data["why"] == "absence → fills: the venue's history tells more by now"
+    before, after = data["before"], data["after"]
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert (before["evidence"], after["evidence"]) == ("absence", "fills")
+    assert (before["closed_at_ms"], after["closed_at_ms"]) == (CLOSED + 5_000, CLOSED)
+    assert "exit_price" not in after
+
+
+def test_an_amendment_tells_that_a_close_and_a_reopening_were_missed() -> None:
+    why = told(details(funding=Decimal(0)), OPEN, *REOPENED, EXIT)["why"]
+    assert "it ended earlier: a close and a reopening were not told" in str(why)

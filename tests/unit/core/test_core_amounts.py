@@ -10,6 +10,7 @@ from core_cases import BUY, HOUR, INVERSE, LINEAR, LONG, SELL, SHORT, T0, dec, f
 
 from trueup.core import amounts
 from trueup.core.lifecycles import Segment, trace_fills
+from trueup.model.instruments import Instrument
 from trueup.model.orders import Fill, Funding, Side
 from trueup.model.positions import Amount
 
@@ -161,6 +162,40 @@ def test_round_hundreds_are_written_without_an_exponent() -> None:
     assert str(amounts.average_price(parts, LINEAR)) == "2000"
 
 
+def test_an_average_that_ends_in_a_zero_is_written_without_an_exponent() -> None:
+    assert str(amounts.weighted_price([(D(1), D(2000)), (D(1), D(2020))], LINEAR)) == "2010"
+
+
+# values of contracts that are not one unit
+
+
+THOUSAND = msgspec.structs.replace(LINEAR, contract_size=D(1000))
+HUNDRED_DOLLARS = msgspec.structs.replace(INVERSE, contract_size=D(100))
+
+
+@pytest.mark.parametrize(
+    ("instrument", "quantity", "price", "value"),
+    [(THOUSAND, "2", "0.01234", "24.68"), (HUNDRED_DOLLARS, "3", "20000", "0.015")],
+    ids=["linear", "inverse"],
+)
+def test_a_value_is_of_all_that_the_contracts_hold(
+    instrument: Instrument, quantity: str, price: str, value: str
+) -> None:
+    assert amounts.notional(D(quantity), D(price), instrument) == D(value)
+    assert amounts.price_of(D(quantity), D(value), instrument) == D(price)
+
+
+def test_inverse_profit_counts_the_contracts_size() -> None:
+    assert amounts.price_difference(LONG, D(3), D(20000), D(25000), HUNDRED_DOLLARS) == D("0.003")
+    closed = segment([fill(BUY, "3", "20000", T0), fill(SELL, "3", "25000", T0 + 1)])
+    assert amounts.gross_pnl(closed, HUNDRED_DOLLARS, None) == D("0.003")
+
+
+def test_a_ninth_place_of_money_is_rounded() -> None:
+    """Fifteen billionths of a coin: the settle asset has eight places."""
+    assert str(amounts.price_difference(LONG, D("0.001"), D(1), D("1.000015"), LINEAR)) == "2E-8"
+
+
 # fees
 
 
@@ -184,6 +219,13 @@ def test_a_rebate_is_negative() -> None:
 
 def test_a_fill_without_its_fee_makes_the_fees_unknown_not_zero() -> None:  # invariant 3
     closed = segment([fill(BUY, "5", "100", T0, fee="0.2"), fill(SELL, "5", "110", T0 + 1, fee=None)])
+    assert amounts.fees_of(closed.parts) == ((Amount(asset="USDT", amount=D("0.2")),), False)
+
+
+@pytest.mark.parametrize("unknown", [{"fee_asset": None}, {"fee": None}], ids=["in no asset", "no amount"])
+def test_a_fee_of_which_half_is_stated_is_unknown(unknown: dict[str, None]) -> None:  # invariant 3
+    told = fill(SELL, "5", "110", T0 + 1, fee="0.3")
+    closed = segment([fill(BUY, "5", "100", T0, fee="0.2"), msgspec.structs.replace(told, **unknown)])
     assert amounts.fees_of(closed.parts) == ((Amount(asset="USDT", amount=D("0.2")),), False)
 
 

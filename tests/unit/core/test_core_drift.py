@@ -9,10 +9,18 @@ import msgspec
 from tests.unit.core.core_cases import ACCOUNT, BTC, SHORT, T0, row
 from trueup.core.drift import drift_of, new_findings
 from trueup.model.events import EventType, Severity
+from trueup.model.holds import HoldKind
 from trueup.model.observations import Quarantined
 from trueup.model.orders import OrderKind, OrderSide
 from trueup.model.positions import AccountMode
-from trueup.model.reports import AccountReport, DriftKind, OrderReport, ProtectionReport, QuantityChange
+from trueup.model.reports import (
+    AccountReport,
+    DriftKind,
+    HeldReport,
+    OrderReport,
+    ProtectionReport,
+    QuantityChange,
+)
 
 AGREES = AccountReport(
     account=ACCOUNT, venue="bybit", mode=AccountMode.OBSERVE, observed=True, error=None, applied=False
@@ -69,6 +77,17 @@ def test_what_comes_again_begins_again() -> None:
 def test_the_worst_comes_first() -> None:
     found = drift_of(differing(suspected=(row(),), added_missing=(row(SHORT, position_id=8),)), (), T0)
     assert [one.severity for one in found] == [Severity.ERROR, Severity.WARNING]
+
+
+def test_a_hold_is_about_its_first_position_and_a_bare_one_about_none() -> None:
+    group = HeldReport(hold_id=41, kind=HoldKind.MASS_CLOSE, positions=(row(), row(SHORT)), summary="2 vanished")
+    bare = HeldReport(hold_id=42, kind=HoldKind.IDENTITY, positions=(), summary="another account")
+    found = drift_of(differing(held=(group, bare)), (), T0)
+    assert {(one.kind, one.subject, one.symbol) for one in found} == {
+        (DriftKind.HELD, "41", BTC),
+        (DriftKind.HELD, "42", ""),
+    }
+    assert {one.text for one in found} == {"hold 41: 2 vanished", "hold 42: another account"}
 
 
 def test_what_was_repaired_is_no_drift() -> None:

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from core_cases import (
     BUY,
-    DAY,
     HOUR,
     INVERSE,
     LONG,
@@ -61,6 +60,7 @@ def test_confirmed_absence_asks_the_second_surface() -> None:
     past = history(asked=("closed_pnl", "orders"))
     verdict = needs(decide_key(case(row(), None, past, mark=mark_of(row()))))
     assert verdict.want_surface
+    assert verdict.since_ms == REACH, "the fills are not read anew from another time"
 
 
 def test_confirmed_absence_with_an_agreeing_surface_closes_as_an_estimate() -> None:
@@ -74,6 +74,7 @@ def test_confirmed_absence_with_an_agreeing_surface_closes_as_an_estimate() -> N
     )
     assert (details.exit_price, details.realized_pnl, details.fees, details.net_pnl) == (D(104), D(20), (), None)
     assert (details.closed_at_ms, details.complete, verdict.lifecycle) == (VIEW, False, None)
+    assert details.settle_asset == "USDT"
 
 
 def test_a_row_that_was_never_seen_has_no_price_and_no_profit() -> None:  # lesson 12
@@ -128,6 +129,17 @@ def test_a_young_row_is_left_alone() -> None:  # lesson 25
     verdict = decide_key(case(young, None, history(), mark=mark_of(young), surface=FLAT))
     assert isinstance(verdict, LeaveYoung)
     assert verdict.wait_ms == 60_000 - 20_040
+
+
+def test_a_row_is_young_for_its_grace_and_no_longer() -> None:
+    def at_age(age_ms: int) -> object:
+        book = row(opened=VIEW + 40 - age_ms)  # a case's now is 40 ms after its view
+        return decide_key(case(book, None, history(), mark=mark_of(book), surface=FLAT))
+
+    almost = at_age(59_000)
+    assert isinstance(almost, LeaveYoung)
+    assert (almost.why, almost.wait_ms) == ("the row is 59 s old: its fill may not be visible yet", 1_000)
+    assert isinstance(at_age(60_000), Close)
 
 
 def test_durations_may_be_zero() -> None:
@@ -196,10 +208,18 @@ def test_an_approved_contradiction_still_waits_while_a_row_of_the_account_is_unr
     suspected(decide_key(case(row(), None, past, mark=mark_of(row()), approved=True, blocked="XYZ")))
 
 
-def test_older_than_the_history_is_absence() -> None:
-    old = row(opened=REACH - DAY)
-    verdict = suspected(decide_key(case(old, None, history())))
-    assert "older than the history" in verdict.why
+@pytest.mark.parametrize(("opened", "why"), [(REACH - 1, "older than the history"), (REACH, "it never existed")])
+def test_a_row_older_than_the_history_is_absence_of_which_no_fill_could_tell(opened: int, why: str) -> None:
+    assert why in suspected(decide_key(case(row(opened=opened), None, history()))).why
+
+
+def test_a_row_whose_contract_is_no_longer_listed_is_closed_without_amounts() -> None:
+    """Nothing says what one of its contracts was, and in which asset it was settled."""
+    book = row(seen=T0 + 10, changed=T0, current_price=D("104"))
+    about = case(book, None, history(), instrument=None, mark=mark_of(book), surface=FLAT)
+    details = closed(decide_key(about)).details
+    assert (details.evidence, details.settle_asset) == (Evidence.ABSENCE, "")
+    assert (details.exit_price, details.realized_pnl) == (D(104), None)
 
 
 # the venue's own record of the close (Bybit)
@@ -227,9 +247,10 @@ def unread(*records: ClosedPnl) -> object:
     return history([fill(BUY, "5", "100", T0, closed="0")], closed_pnl=records)
 
 
-def test_the_record_of_the_close_is_asked_for() -> None:
-    past = history([fill(BUY, "5", "100", T0, closed="0")], asked=())
-    assert needs(decide_key(case(row(), None, past))).want_closed_pnl
+def test_the_record_of_the_close_is_asked_for_as_far_back_as_its_fills_were_read() -> None:
+    past = history([fill(BUY, "5", "100", T0, closed="0")], asked=(), since=T0 - HOUR)
+    asked = needs(decide_key(case(row(), None, past)))
+    assert (asked.want_closed_pnl, asked.since_ms) == (True, T0 - HOUR)
 
 
 def test_a_closed_pnl_record_of_the_whole_quantity_closes() -> None:
@@ -239,6 +260,7 @@ def test_a_closed_pnl_record_of_the_whole_quantity_closes() -> None:
     assert details.fees == (Amount(asset="USDT", amount=D("0.600")),)
     assert (details.funding, details.net_pnl, details.estimated) == (None, None, False)
     assert (details.closed_at_ms, details.closing_order_id) == (T0 + HOUR, "x")
+    assert not details.complete, "its fills and its funding may become known later"
 
 
 def test_several_records_are_averaged_and_the_last_one_tells_the_reason() -> None:
@@ -270,6 +292,12 @@ def test_earlier_partial_closes_count_but_do_not_prove() -> None:
 def test_a_record_of_what_was_closed_before_the_row_was_seen_proves_nothing() -> None:
     book = row(LONG, "5", seen=T0 + 2 * HOUR, changed=T0 + HOUR)  # 10 opened, 5 closed, 5 left
     suspected(decide_key(case(book, None, unread(pnl_record("5", T0 + HOUR)))))
+
+
+@pytest.mark.parametrize(("at", "proves"), [(T0 + 2 * HOUR - 1, False), (T0 + 2 * HOUR, True)])
+def test_a_record_counts_from_when_the_row_was_last_seen_open(at: int, proves: bool) -> None:
+    book = row(LONG, "5", seen=T0 + 2 * HOUR, changed=T0 + HOUR)  # the view speaks for the time before it
+    assert isinstance(decide_key(case(book, None, unread(pnl_record("5", at)))), Close) is proves
 
 
 def test_the_record_of_the_lifecycle_before_proves_nothing() -> None:
@@ -306,6 +334,15 @@ def test_a_record_of_a_close_that_another_row_records_closes_nothing() -> None:
         suspected(decide_key(msgspec.structs.replace(case(book, None, past), ended=(ended,))))
 
 
+def test_a_record_from_before_the_end_of_another_rows_lifecycle_closes_nothing() -> None:
+    """Two adopted rows of the key were closed and recorded; what a record tells from between them was theirs."""
+    others = ((T0 + HOUR, "a"), (T0 + 3 * HOUR, "b"))
+    about = case(row(), None, unread(pnl_record("5", T0 + 2 * HOUR)))
+    assert isinstance(decide_key(about), Close)
+    suspected(decide_key(msgspec.structs.replace(about, ended=others)))
+    suspected(decide_key(msgspec.structs.replace(about, ended=others[::-1])))
+
+
 def test_a_record_whose_fills_were_read_closes_nothing() -> None:
     """They were counted already: the close is of a lifecycle that is not the row's."""
     fills = [
@@ -320,6 +357,33 @@ def test_a_record_whose_fills_were_read_closes_nothing() -> None:
 def test_a_record_without_fees_is_grossed_up_from_its_values() -> None:
     bare = pnl_record("5", T0 + HOUR, open_fee=None, close_fee=None, entry_value=D(500), exit_value=D(550))
     details = closed(decide_key(case(row(), None, unread(bare)))).details
+    assert (details.realized_pnl, details.fees) == (D(50), ())
+
+
+@pytest.mark.parametrize(
+    ("stated", "profit"),
+    [
+        ({"open_fee": None, "entry_value": D(500), "exit_value": D(550)}, D(50)),
+        ({"close_fee": None, "entry_value": D(500), "exit_value": D(550)}, D(50)),
+        ({"open_fee": None}, None),
+        ({"open_fee": None, "entry_value": D(500)}, None),
+        ({"close_fee": None, "exit_value": D(550)}, None),
+    ],
+    ids=["closing fee and values", "opening fee and values", "closing fee", "no exit value", "no entry value"],
+)
+def test_a_record_that_states_half_of_its_fees_or_values_is_not_guessed_at(
+    stated: dict[str, Decimal | None], profit: Decimal | None
+) -> None:
+    details = closed(decide_key(case(row(), None, unread(pnl_record("5", T0 + HOUR, **stated))))).details
+    assert (details.realized_pnl, details.fees) == (profit, ())
+
+
+def test_fees_that_one_of_several_records_does_not_state_are_unknown() -> None:
+    bare = pnl_record(
+        "3", T0 + 2 * HOUR, order="y", open_fee=None, close_fee=None, entry_value=D(300), exit_value=D(330)
+    )
+    past = unread(pnl_record("2", T0 + HOUR, net_pnl=D("19"), open_fee=D("0.5"), close_fee=D("0.5")), bare)
+    details = closed(decide_key(case(row(), None, past))).details
     assert (details.realized_pnl, details.fees) == (D(50), ())
 
 
@@ -362,6 +426,22 @@ def test_a_filled_closing_order_of_the_whole_quantity_closes() -> None:
     assert (details.evidence, details.exit_reason) == (Evidence.ORDER, ExitReason.STOP_LOSS)
     assert (details.exit_price, details.realized_pnl, details.fees) == (D(110), D(50), ())
     assert (details.closed_at_ms, details.closing_order_id, details.complete) == (T0 + HOUR, "s1", False)
+    assert details.settle_asset == "USDT"
+
+
+@pytest.mark.parametrize(
+    ("changed", "settle"),
+    [
+        ({"row": row(entry=None)}, "USDT"),
+        ({"history": with_order(at=T0 + HOUR, average=None)}, "USDT"),
+        ({"instrument": None}, ""),
+    ],
+    ids=["no entry price", "no average price", "no longer listed"],
+)
+def test_what_an_orders_profit_is_reckoned_from_may_be_unknown(changed: dict[str, object], settle: str) -> None:
+    about = case(row(), None, with_order(at=T0 + HOUR), orders=[STOP])
+    details = closed(decide_key(msgspec.structs.replace(about, **changed))).details
+    assert (details.evidence, details.realized_pnl, details.settle_asset) == (Evidence.ORDER, None, settle)
 
 
 def test_the_child_of_a_triggered_stop_is_found_by_its_parent() -> None:
@@ -406,6 +486,14 @@ def test_an_order_that_filled_before_the_row_was_last_seen_open_proves_nothing()
     )
     verdict = suspected(decide_key(case(book, None, past, orders=[STOP])))
     assert verdict.mark.count == 1
+
+
+def test_an_order_whose_fills_are_not_visible_proves_nothing_from_before_the_row_was_seen() -> None:
+    """The venue's history lags: of ten, five were taken before the row was seen with five."""
+    book = row(LONG, "5", seen=T0 + 2 * HOUR, changed=T0 + HOUR)
+    for at, proves in ((T0 + HOUR, False), (T0 + 3 * HOUR, True)):
+        past = history([fill(BUY, "10", "100", T0)], orders=[record("s1", at=at)])
+        assert isinstance(decide_key(case(book, None, past, orders=[STOP])), Close) is proves
 
 
 def test_an_order_whose_fills_were_read_closes_nothing() -> None:

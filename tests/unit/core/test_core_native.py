@@ -64,6 +64,9 @@ def test_1_only_what_none_of_ours_covers_is_asked_for() -> None:
     more = wish(Side.LONG, own(0, "2"), quantity="5")
     assert more is not None
     assert more.quantity == 3
+    last = wish(Side.LONG, own(0, "2"), quantity="2.5")
+    assert last is not None
+    assert last.quantity == Decimal("0.5")
     assert wish(Side.LONG, own(0, "2"), own(1, "3"), quantity="5") is None
     asked = wish(Side.LONG, stop("fixed"), stop("profit", kind=OrderKind.TAKE_PROFIT))
     assert asked is not None
@@ -85,6 +88,33 @@ def test_2_an_attached_one_is_ours_only_if_it_was_recorded_so() -> None:
     assert wish(Side.LONG, attached, ours=True) is None
     book = row(Side.LONG)
     assert not is_native_of(book, attached, [])
+
+
+@pytest.mark.parametrize(
+    ("order_id", "ours", "native"), [("attached", True, True), ("attached", False, False), ("another", True, False)]
+)
+def test_2_an_attached_one_is_known_by_the_record_of_that_very_order(order_id: str, ours: bool, native: bool) -> None:
+    attached = stop("attached", None, kind=TRAILING, order_list=OrderList.ATTACHED)
+    known = RecordedOrder(
+        account="main",
+        symbol=attached.symbol,
+        order_id=order_id,
+        order_list=OrderList.ATTACHED,
+        kind=TRAILING,
+        order_side=attached.order_side,
+        status=OrderStatus.OPEN,
+        ours=ours,
+        seen_at_ms=0,
+    )
+    assert is_native_of(row(Side.LONG), attached, [known]) is native
+
+
+@pytest.mark.parametrize(("entry", "activation"), [("100", "101.55"), (None, "203.1")])
+def test_3_it_activates_by_the_rows_entry_price_else_by_the_venues(entry: str | None, activation: str) -> None:
+    seen = report(Side.LONG, entry="200", mark="100")
+    asked = native_wish(row(Side.LONG, entry=entry), seen, [], [], POLICY, instrument("0.01"))
+    assert asked is not None
+    assert asked.activation_price == Decimal(activation)
 
 
 def test_one_of_an_earlier_lifecycle_or_of_another_book_is_not_ours() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from trueup.core.notices import LONGEST_REPEAT_MS, heartbeat, notice_effects, notices_of, told_name, untold
@@ -37,6 +38,16 @@ def test_1_an_event_of_a_named_type_is_told_in_its_own_words() -> None:
     assert notice.body.startswith("2 of 3 vanished\n")
     assert (notice.event_type, notice.severity, notice.account) == (EventType.HOLD_RAISED, Severity.ERROR, "main")
     assert (notice.symbol, notice.at_ms) == ("ETH/USDT:USDT", NOW)
+
+
+def test_1_a_position_is_named_by_its_symbol_and_number() -> None:
+    about = event(EventType.CLOSED_ON_ABSENCE, why="not seen")
+    [notice] = told(msgspec.structs.replace(about, position_id=7))
+    assert notice.title == "trueup main: ETH/USDT:USDT was closed on absence alone"
+    assert notice.body.endswith("See why with: trueup explain 7")
+    [unknown] = told(msgspec.structs.replace(about, symbol=None))
+    assert unknown.title == "trueup main: - was closed on absence alone"
+    assert unknown.body.endswith("See why with: trueup explain -")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +103,23 @@ def test_2_it_is_told_again_only_when_its_time_has_come() -> None:
     assert untold([changed], {notice.dedup: NOW}, NOW) == [changed]
 
 
+@pytest.mark.parametrize(
+    ("kind", "hours"),
+    [
+        (EventType.POSITION_UNPROTECTED, 1),
+        (EventType.STOP_FAILED, 1),
+        (EventType.EFFECT_ESCALATED, 6),
+        (EventType.ACCOUNT_UNOBSERVED, 6),
+        (EventType.STREAM_DOWN, 6),
+        (EventType.HOLD_RAISED, 24),
+    ],
+)
+def test_2_what_stands_is_told_again_after_its_hours(kind: EventType, hours: int) -> None:
+    [notice] = told(event(kind))
+    assert untold([notice], {notice.dedup: NOW - hours * HOUR + 1}, NOW) == []
+    assert untold([notice], {notice.dedup: NOW - hours * HOUR}, NOW) == [notice]
+
+
 def test_2_no_repetition_is_longer_than_what_is_looked_back_at() -> None:
     for kind in EventType:
         for notice in told(event(kind, Severity.CRITICAL)):
@@ -108,6 +136,24 @@ def test_3_an_all_clear_is_told_to_those_who_were_told_of_the_trouble() -> None:
     assert untold([clear], {trouble.dedup: NOW - 5}, NOW) == [clear]
     earlier = clear.dedup.replace(str(NOW - HOUR), str(NOW - 9))
     assert untold([clear], {trouble.dedup: NOW - 5, earlier: NOW - 4}, NOW) == [], "the last word was an all-clear"
+
+
+@pytest.mark.parametrize(
+    ("troubles", "clears", "due"),
+    [
+        ([NOW - 100, NOW - 5], [NOW - 50], True),
+        ([NOW - 5, NOW - 100], [NOW - 50], True),
+        ([NOW - 50], [NOW - 100, NOW - 5], False),
+        ([NOW - 50], [NOW - 5, NOW - 100], False),
+        ([NOW - 50], [NOW - 50], False),
+    ],
+    ids=["trouble last", "trouble last (turned)", "clear last", "clear last (turned)", "one transaction told both"],
+)
+def test_3_the_last_word_says_whether_an_all_clear_is_owed(troubles: list[int], clears: list[int], due: bool) -> None:
+    [clear] = told(event(EventType.ACCOUNT_OBSERVED_AGAIN, Severity.INFO, since_ms=NOW))
+    words = {f"{EventType.ACCOUNT_UNOBSERVED.value}:[{number}]": at for number, at in enumerate(troubles)}
+    words |= {f"{EventType.ACCOUNT_OBSERVED_AGAIN.value}:[{number}]": at for number, at in enumerate(clears)}
+    assert bool(untold([clear], words, NOW)) is due
 
 
 def test_3_an_all_clear_is_as_loud_as_its_trouble() -> None:

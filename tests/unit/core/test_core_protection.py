@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from tests.unit.core.protection_cases import lifecycle, own, stop
@@ -126,8 +127,6 @@ def test_a_hedge_legs_stop_over_its_quantity_would_be_refused_when_it_fires() ->
     ],
 )
 def test_a_trailing_stop_covers_once_it_is_active(trigger: str | None, order_list: OrderList, active: bool) -> None:
-    import msgspec
-
     trailing = stop("1", trigger=trigger, kind=OrderKind.TRAILING_STOP, order_list=order_list)
     if trigger is None:
         trailing = msgspec.structs.replace(trailing, trigger_price=None)
@@ -220,6 +219,32 @@ def test_what_a_users_stop_covers_too_may_go_before_a_better_one_stands() -> Non
     wished = plan(state)
     assert wished.place is not None
     assert len(wished.spare) == 1
+
+
+def test_two_of_ours_are_one_too_many() -> None:
+    assert FindingKind.TOO_MANY in kinds(cover(lifecycle(), [own("1"), own("2")]))
+    assert FindingKind.TOO_MANY not in kinds(cover(lifecycle(), [own("1", "1"), stop("2", "1")]))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "loosest"),
+    [("94", "95.0"), ("97", "97")],
+    ids=["as asked for", "by the ratchet"],
+)
+def test_what_is_placed_says_how_loose_it_may_become(trigger: str, loosest: str) -> None:
+    """Asked for is 95.05: rounded the other way it is 95.0. What the ratchet holds has nothing looser."""
+    place = plan(cover(lifecycle(stop_loss="95.05"), [own("1", "1", trigger)])).place
+    assert place is not None
+    assert (place.trigger_price, place.policy_price) == (max(Decimal(trigger), Decimal("95.1")), Decimal(loosest))
+
+
+def test_that_nothing_says_where_a_stop_is_to_be_is_named_only_where_one_is_missing() -> None:
+    unknown = msgspec.structs.replace(lifecycle(), wanted=None)
+    naked = cover(unknown, [])
+    assert kinds(naked) == {FindingKind.NO_STOP, FindingKind.NO_PRICE}
+    assert plan(naked).place is None
+    assert kinds(cover(unknown, [stop("1", "1")])) == {FindingKind.SHORT_OF_QUANTITY, FindingKind.NO_PRICE}
+    assert kinds(cover(unknown, [stop("1")])) == set()
 
 
 def test_a_stop_with_another_trigger_source_is_replaced() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from core_cases import BTC, LONG, VIEW, case, history, hold, mark_of, policy, report, row, situation
 from settle_cases import (
@@ -71,11 +72,25 @@ def test_many_absences_are_one_decision_for_a_person() -> None:
     assert sorted(new.keys) == sorted(keys(1, 2, 3))
     told = event(result, EventType.HOLD_RAISED)
     assert (told.severity, told.data["kind"]) == (Severity.ERROR, "mass_close")
+    assert (told.symbol, told.position_id) == (None, None), "it is about no single one"
     (group,) = result.held
     assert (group.new_index, group.hold_id, len(group.positions)) == (0, None, 3)
     assert sorted(update.position_id for update in result.updates) == [1, 2, 3]
     assert all(update.suspected_since_ms is not None for update in result.updates)
     assert (result.closes, result.effects) == ([], [])
+
+
+def test_what_is_held_keeps_its_count() -> None:
+    """An approval must not begin to confirm the absence anew."""
+    held = gone(1, 2, 3)
+    result = settled(*held, where=situation(active=5))
+    assert result.marks == [about.mark for about, _ in held]
+    at_once = policy(confirm_after_ms=0, confirm_snapshots=1)
+    unmarked = [
+        decide(case(book, None, history(symbol=book.symbol), surface=SurfaceVerdict.FLAT, rules=at_once))
+        for book in (row(position_id=number, symbol=f"C{number}/USDT:USDT") for number in (1, 2, 3))
+    ]
+    assert settled(*unmarked, where=situation(active=5)).marks == []
 
 
 def test_proven_closes_go_through_beside_it() -> None:
@@ -125,7 +140,9 @@ def test_an_approved_hold_is_carried_out() -> None:
     result = settled(*gone(1, 2, 3, approved=True), where=situation(active=3, holds=[approved]))
     assert sorted(close.position_id for close in result.closes) == [1, 2, 3]
     assert ends(result) == [(41, DONE)]
-    assert event(result, EventType.HOLD_APPROVED).data == {"hold_id": 41, "kind": "mass_close", "state": "done"}
+    told = event(result, EventType.HOLD_APPROVED)
+    assert told.data == {"hold_id": 41, "kind": "mass_close", "state": "done"}
+    assert told.symbol is None
 
 
 def test_what_is_seen_again_leaves_the_approved_hold() -> None:
@@ -158,6 +175,8 @@ def test_a_contradiction_that_stayed_is_held() -> None:
     (new,) = result.holds
     assert (new.kind, new.position_ids, new.keys) == (INCONCLUSIVE, (7,), ((BTC, LONG),))
     assert new.fingerprint.startswith("7:")
+    told = event(result, EventType.HOLD_RAISED)
+    assert (told.symbol, told.position_id) == (BTC, 7)
     assert result.suspected == []
     assert len(result.held) == 1
 
@@ -171,7 +190,20 @@ def test_an_open_hold_is_withdrawn_when_its_position_is_seen_again() -> None:
     standing = hold(INCONCLUSIVE, OPEN, "7:x")
     result = settled(decide(case(seen_row(), report(changed=row().opened_at_ms))), where=situation(holds=[standing]))
     assert ends(result) == [(41, WITHDRAWN)]
-    assert EventType.HOLD_WITHDRAWN in types(result)
+    told = event(result, EventType.HOLD_WITHDRAWN)
+    assert (told.symbol, told.position_id) == (BTC, 7)
+
+
+def test_the_end_of_a_hold_about_several_rows_names_no_single_one() -> None:
+    several = msgspec.structs.replace(hold(MASS, OPEN, "1,2", keys(1, 2)), position_ids=(1, 2))
+    told = event(settled(where=situation(holds=[several])), EventType.HOLD_WITHDRAWN)
+    assert (told.symbol, told.position_id) == (None, None)
+
+
+def test_no_hold_ends_in_a_book_that_may_not_be_written() -> None:
+    standing = hold(INCONCLUSIVE, OPEN, "7:x")
+    seen = decide(case(seen_row(), report(changed=row().opened_at_ms)))
+    assert ends(settled(seen, where=situation(applies=False, holds=[standing]))) == []
 
 
 def test_an_open_hold_is_withdrawn_when_fills_prove_the_close_after_all() -> None:
@@ -233,6 +265,8 @@ def test_no_hold_ends_while_the_view_is_too_old() -> None:
     newer = decide(case(seen_row(seen=VIEW + 5), None, history()))
     result = settled(newer, where=situation(holds=[hold(INCONCLUSIVE, OPEN, "7:x"), hold(MASS, APPROVED, "7")]))
     assert ends(result) == []
+    elsewhere = hold(INCONCLUSIVE, OPEN, "1:x", keys(1))
+    assert ends(settled(newer, where=situation(holds=[elsewhere]))) == [], "the look tells nothing of other keys either"
 
 
 # adoption

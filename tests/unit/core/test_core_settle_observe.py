@@ -90,6 +90,11 @@ def test_a_close_on_absence_is_suspected_then_listed_and_each_told_once() -> Non
     assert told(results) == [EventType.POSITION_SUSPECTED, EventType.PHANTOM_POSITION_DETECTED]
 
 
+def test_a_finding_is_counted_at_every_look() -> None:
+    """Once the book may be written it is confirmed already, should the fills that told it be gone by then."""
+    assert [result.marks[0].count for result in looks(closed_by_fills(), 3)] == [1, 2, 3]
+
+
 def test_an_explained_change_is_told_once() -> None:
     fills = [fill(BUY, "5", "100", T0), fill(SELL, "2", "110", T0 + HOUR)]
     results = looks(decide(case(seen_row(), report(LONG, "3", changed=T0 + HOUR), history(fills))), 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from core_cases import (
     ACCOUNT,
@@ -17,6 +18,7 @@ from core_cases import (
     case,
     fill,
     history,
+    hold,
     mark_of,
     policy,
     record,
@@ -42,11 +44,12 @@ from settle_cases import (
     types,
 )
 
+from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Ignore, KnownOrder, LeaveYoung, LookAgain, NeedsHistory
 from trueup.core.decide import decide_key
 from trueup.model.effects import CancelOrder, EffectKind
 from trueup.model.events import EventType, Severity
-from trueup.model.holds import MarkKind
+from trueup.model.holds import HoldKind, HoldState, MarkKind
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import OrderKind, OrderList, OrderStatus
 from trueup.model.positions import AccountMode, Amount, Evidence, Origin, Position, PositionStatus
@@ -74,6 +77,7 @@ def test_a_close_is_one_transaction_of_row_trades_exit_order_and_events() -> Non
     assert all(trade.position_id == 7 for trade in result.trades)
     (closed,) = result.closed
     assert (closed.status, closed.quantity, closed.realized_pnl) == (PositionStatus.CLOSED, D(5), D(80))
+    assert closed.entry_price == D(100)
     (observation,) = result.observations
     assert (observation.name, observation.position_id) == ("decide_key", 7)
     assert decide_key(from_json(observation.input, Case)) == verdict
@@ -85,6 +89,48 @@ def test_the_exit_order_has_its_own_average_and_not_the_lifecycles() -> None:
     assert (order.order_id, order.is_exit, order.closing, order.status) == ("exit", True, True, OrderStatus.FILLED)
     assert (order.quantity, order.filled_quantity, order.average_price) == (D(3), D(3), D(120))
     assert (order.kind, order.order_list, order.order_side) == (OrderKind.OTHER, OrderList.REGULAR, SELL)
+
+
+def test_a_closed_row_reads_with_the_entry_that_its_fills_tell() -> None:
+    """A bot wrote its own estimate of the entry; where no fill tells it, it stays."""
+    (told,) = settled(closed_by_fills(row(entry="99"))).closed
+    assert told.entry_price == D(100)
+    unknown = closed_on_absence()
+    assert [each.entry_price for each in settled(unknown).closed] == [D(100)]
+
+
+def test_what_a_fill_does_not_say_of_its_fee_is_recorded_as_unknown() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0", fee=None),
+        msgspec.structs.replace(fill(SELL, "5", "110", T0 + HOUR, pnl="50", fee="0.3"), fee_asset=None),
+    ]
+    result = settled(decide(case(row(), None, history(fills))))
+    assert [trade.fees for trade in result.trades] == [None, None]
+    assert result.closes[0].details.net_pnl is None
+
+
+def test_the_exit_order_is_of_the_kind_that_its_fill_states() -> None:
+    """Bybit states kind and client order id with the fill; nothing else may know the order."""
+    fills = [
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "5", "90", T0 + HOUR, closed="5", order="exit", order_kind=OrderKind.STOP, client="bot-9"),
+    ]
+    (order,) = settled(decide(case(row(), None, history(fills)))).orders
+    assert (order.kind, order.client_order_id, order.ours) == (OrderKind.STOP, "bot-9", False)
+
+
+def test_the_exit_order_keeps_what_the_store_knew_of_it() -> None:
+    recorded = [
+        recorded_order("another", kind=OrderKind.TRAILING_STOP, lists=OrderList.ATTACHED),
+        recorded_order("exit", kind=OrderKind.STOP, ours=True),
+    ]
+    (order,) = settled(closed_by_fills(), where=situation(recorded=recorded)).orders
+    assert (order.order_id, order.kind, order.order_list, order.ours) == (
+        "exit",
+        OrderKind.STOP,
+        OrderList.CONDITIONAL,
+        True,
+    )
 
 
 def test_the_exit_order_by_order_evidence_says_what_its_record_says() -> None:
@@ -160,6 +206,16 @@ def test_a_close_on_absence_is_told_as_such() -> None:
 
 
 # effects
+
+
+def test_a_close_whose_funding_could_not_be_read_is_looked_at_again() -> None:
+    """Else its net profit would stay unknown for ever."""
+    about, _ = closed_by_fills()
+    assert about.history is not None
+    unread = msgspec.structs.replace(about, history=msgspec.structs.replace(about.history, funding=None))
+    (effect,) = settled(decide(unread)).effects
+    assert (effect.kind, effect.dedup_key, effect.position_id) == (EffectKind.AMEND_CLOSE, "amend:7", 7)
+    assert settled(closed_by_fills()).effects == []
 
 
 def test_in_protect_mode_the_ended_lifecycles_own_stops_are_to_go() -> None:  # lessons 15, 16
@@ -241,7 +297,8 @@ def test_a_lifecycle_between_two_looks_is_inserted_as_it_ended() -> None:  # les
     assert (new.key.side, new.quantity, new.realized_pnl) == (SHORT, D(3), D(15))
     assert new.close is not None
     assert new.close.evidence is Evidence.FILLS
-    assert [p.side for p in result.added_closed] == [SHORT]
+    assert [(p.side, p.position_id) for p in result.added_closed] == [(SHORT, 0)]
+    assert not new.unverified
     exits = [order for order in result.orders if order.key == new.key]
     assert [(order.is_exit, order.order_side) for order in exits] == [(True, BUY)]
     added = event(result, EventType.MISSING_POSITION_ADDED)
@@ -249,6 +306,30 @@ def test_a_lifecycle_between_two_looks_is_inserted_as_it_ended() -> None:  # les
     # The flip's fill is a trade of both, each with its part.
     parts = [trade.quantity for trade in result.trades if trade.fill.quantity == D(8)]
     assert parts == [D(5), D(3)]
+
+
+def test_a_lifecycle_between_two_looks_right_after_the_rows_own_is_inserted() -> None:
+    """Closed and reopened within the time that clocks may differ: the row that closes now is none that may be its."""
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "5", "103", T0 + 10_000, pnl="15"),
+        fill(BUY, "5", "104", T0 + 20_000, pnl="0"),
+        fill(SELL, "5", "106", T0 + 30_000, pnl="10"),
+    ]
+    result = settled(decide(case(seen_row(), None, history(fills))))
+    assert [close.details.realized_pnl for close in result.closes] == [D(15)]
+    assert [new.realized_pnl for new in result.opens] == [D(10)]
+
+
+@pytest.mark.parametrize(
+    ("what", "applies"), [("hold", True), ("ignore", True), ("adopt", False)], ids=["hold", "ignore", "dry run"]
+)
+def test_a_lifecycle_between_two_looks_is_inserted_only_where_trueup_may_adopt(what: str, applies: bool) -> None:
+    about, _ = _flip_and_back()
+    decided = decide(msgspec.structs.replace(about, policy=policy(what)))
+    result = settled(decided, where=situation(applies=applies))
+    assert len(result.closed) == 1
+    assert (result.opens, result.added_closed) == ([], [])
 
 
 def test_a_lifecycle_between_two_looks_that_has_its_row_already_is_not_inserted_again() -> None:
@@ -284,6 +365,7 @@ def test_a_lifecycle_that_is_another_rows_own_is_not_inserted_a_second_time() ->
         (row(SHORT, "3", opened=T0 + HOUR, position_id=8), 0),
         (row(SHORT, "3", opened=T0 + HOUR, seen=T0 + HOUR + 1, order="another", position_id=8), 1),
         (row(SHORT, "3", opened=T0 + 3 * HOUR, position_id=8), 1),
+        (row(SHORT, "3", opened=T0 + HOUR, symbol="ETH/USDT:USDT", position_id=8), 1),
     ],
 )
 def test_a_lifecycle_whose_row_cannot_be_decided_now_is_left_to_it(short_row: Position, inserted: int) -> None:
@@ -325,7 +407,8 @@ def test_a_bot_is_given_time_to_write_the_row_of_what_it_reopened() -> None:
     (mark,) = result.marks
     assert (mark.kind, mark.count, mark.first_at_ms) == (MarkKind.MISSING, 1, VIEW)
     assert result.wait_ms == 60_000
-    assert EventType.MISSING_POSITION_REJECTED in types(result)
+    told = event(result, EventType.MISSING_POSITION_REJECTED)
+    assert told.data["reason"] == "reopened; a bot is given 60 s to write its own row"
 
 
 # adoption
@@ -341,6 +424,7 @@ def test_an_adoption_inserts_the_row_with_what_the_venue_says() -> None:
     told = event(result, EventType.MISSING_POSITION_ADDED)
     assert (told.severity, told.key, told.data["position_id"]) == (Severity.INFO, KEY, None)
     assert [position.position_id for position in result.added] == [0]
+    assert result.added_closed == []
 
 
 def test_an_unverified_adoption_is_a_warning_and_ends_its_mark() -> None:
@@ -416,6 +500,7 @@ def test_a_partial_close_updates_quantity_profit_and_trades() -> None:  # lesson
     (update,) = result.updates
     assert (update.quantity, update.realized_pnl, update.opening_order_id) == (D(3), D(20), "open")
     assert update.clear == ("suspected_since_ms",)
+    assert (update.venue_updated_at_ms, update.verified_as_of_ms) == (T0 + HOUR, VIEW)
     assert [trade.quantity for trade in result.trades] == [D(5), D(2)]
     told = event(result, EventType.QUANTITY_MISMATCH_DETECTED)
     assert (told.severity, told.data["previous_quantity"], told.data["quantity"]) == (Severity.WARNING, "5", "3")
@@ -520,3 +605,45 @@ def test_a_closed_row_leaves_no_word_of_missing_protection() -> None:
     naked = mark_of(row(), MarkKind.UNPROTECTED, detail="")
     result = settled(closed_by_fills(), where=situation(marks=(naked,)))
     assert (KEY, MarkKind.UNPROTECTED) in result.clear_marks
+
+
+def test_a_position_that_stays_open_keeps_its_word_of_missing_protection() -> None:
+    """Since when it has no stop is told by the mark: cleared at every look it would never be alarming."""
+    naked = mark_of(row(), MarkKind.UNPROTECTED, detail="")
+    result = settled(decide(case(seen_row(seen=VIEW - 1000), report(changed=T0))), where=situation(marks=(naked,)))
+    assert result.clear_marks == []
+    agreed, _ = agreeing()
+    assert settled(where=situation(marks=(naked,), agreed=agreed)).clear_marks == []
+
+
+# rows that needed no verdict
+
+
+def test_rows_that_agree_are_verified_in_the_books_order_beside_the_others() -> None:
+    agreed, book = agreeing()
+    other = seen_row(position_id=3, symbol="ETH/USDT:USDT")
+    about = case(other, report(symbol="ETH/USDT:USDT", changed=T0, mark="9"))
+    result = settled(decide(about), where=situation(agreed=agreed))
+    assert [each.position_id for each in result.all_verified] == [3, book.position_id]
+    assert [each.current_price for each in result.all_verified] == [D(9), D(104)]
+    alone = settled(decide(about))
+    assert [each.position_id for each in alone.all_verified] == [3]
+
+
+def test_a_row_that_agrees_ends_what_a_person_refused_of_it() -> None:
+    """It is seen: what was refused may be asked anew when it vanishes again."""
+    agreed, _ = agreeing()
+    rejected = hold(HoldKind.INCONCLUSIVE, HoldState.REJECTED, "7:x")
+    result = settled(where=situation(holds=[rejected], agreed=agreed))
+    assert [(update.hold_id, update.state) for update in result.hold_updates] == [(41, HoldState.WITHDRAWN)]
+    adoption = hold(HoldKind.ADOPTION, HoldState.REJECTED, "x")
+    assert settled(where=situation(holds=[adoption], agreed=agreed)).hold_updates == []
+
+
+def agreeing() -> tuple[Agreed, Position]:
+    """A row that the view shows just as the book has it."""
+    book = seen_row(seen=VIEW - 1000)
+    shown = report(changed=T0, mark="104")
+    agreed, undecided = agree({book.key: book}, {book.key: shown}, as_of_ms=VIEW, refresh_after_ms=60_000, doubtful=())
+    assert undecided == []
+    return agreed, book
