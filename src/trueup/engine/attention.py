@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from trueup.engine.hearing import Hearing
+from trueup.engine.tasks import end
 from trueup.model.errors import TrueupError
 from trueup.model.orders import OrderKind, OrderRecord
 from trueup.model.stream import StreamDown, StreamEvent, StreamFill, StreamOrder, StreamUnreadable, StreamUp
@@ -64,12 +65,11 @@ class Attention:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
-        if self._feed is not None:
-            await self._feed.aclose()
+        if self._feed is not None and self._reading is not None:
+            try:
+                await end(self._reading)
+            finally:
+                await self._feed.aclose()
 
     @property
     def is_up(self) -> bool:

@@ -368,6 +368,35 @@ async def test_the_end_of_a_position_is_the_end_of_following_it(stage: Stage) ->
     assert stage.manager.trailing_stops[again.key].state.peak_price is None
 
 
+async def test_a_cancellation_that_comes_while_the_feed_ends_is_not_lost() -> None:
+    unlocked, ending = asyncio.Event(), asyncio.Event()
+
+    class SlowFeed(PlayedFeed):
+        async def __aiter__(self) -> AsyncIterator[PriceEvent]:
+            try:
+                yield await self.said.get()
+            finally:
+                ending.set()
+                await unlocked.wait()
+
+    feed, venue = SlowFeed(), PlayedVenue()
+    desk = await open_desk()
+
+    async def watch() -> None:
+        async with PriceWatch(cast("Any", feed), cast("Any", venue), desk.clock, TIMING):
+            await asyncio.sleep(0.01)
+        await asyncio.Event().wait()
+
+    watching = asyncio.create_task(watch())
+    await ending.wait()
+    watching.cancel()
+    unlocked.set()
+    done, _ = await asyncio.wait((watching,), timeout=5)
+    assert done, "it lives on"
+    assert watching.cancelled()
+    assert feed.closed
+
+
 async def test_in_other_modes_nothing_is_followed() -> None:
     for kind, mode in ((TrailingKind.OWN, AccountMode.SYNC), (TrailingKind.OFF, AccountMode.PROTECT)):
         desk = await open_desk(mode=mode, trailing=TrailingPlan(kind=kind, policy=POLICY))
