@@ -74,6 +74,10 @@ class Leases:
             except StoreUnavailable as error:
                 _log.warning("leases.not_renewed", accounts=len(held), problem=str(error))
                 continue
+            except Exception:
+                # The loop's single handler: a holder that stops renewing would lose what it works on.
+                _log.exception("leases.unexpected_failure", accounts=len(held))
+                continue
             for owner in lost:
                 _log.warning("lease.lost", account=owner.account)
                 if self._held.get(owner.account) is owner:

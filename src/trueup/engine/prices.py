@@ -172,6 +172,10 @@ class PriceWatch:
         except TrueupError as error:
             self._down = str(error)
             _log.error("prices.ended", problem=str(error))
+        except Exception as error:
+            # What the feed says is not understood any more: prices are asked for, and somebody is told.
+            self._down = repr(error)
+            _log.exception("prices.unexpected_failure")
 
     def _take(self, event: PriceEvent) -> None:
         match event:

@@ -9,6 +9,7 @@ import pytest
 from telling_parts import Desk, HandClock, open_desk
 
 from trueup.engine.lease import Leases
+from trueup.model.errors import StoreUnavailable
 
 
 class SlowStore:
@@ -57,3 +58,20 @@ async def test_a_cancellation_that_comes_while_a_lease_is_renewed_ends_its_holde
     assert done, "it lives on"
     assert holder.cancelled()
     assert await desk.store.owner_of("main") is None, "given back on the way out"
+
+
+async def test_a_renewal_that_fails_unexpectedly_is_not_the_last_one(desk: Desk) -> None:
+    renewals = iter([LookupError("a column that was always there"), StoreUnavailable("no answer")])
+    renewed = asyncio.Event()
+
+    class BrokenStore(SlowStore):
+        async def renew(self, held: Any, ttl_s: float) -> Any:
+            await asyncio.sleep(0)
+            for failure in renewals:
+                raise failure
+            renewed.set()
+            return await desk.store.renew(held, ttl_s)
+
+    leases = Leases(cast("Any", BrokenStore(desk)), HandClock(), "daemon", 30)
+    async with leases.holding("main"):
+        await asyncio.wait_for(renewed.wait(), 5)
