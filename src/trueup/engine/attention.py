@@ -35,7 +35,7 @@ _LEAST_S = 0.002
 
 
 class Attention:
-    """One account's feed, read by one task. `None` as feed: there is none, and nothing ever asks.
+    """One account's feed. `None` as feed: there is none, and nothing ever asks.
 
     Attributes:
         hearing: What was said since the stream came up.
@@ -53,21 +53,15 @@ class Attention:
         self._missing: dict[str, float] = {}
         self._look = self._orders = False
         self._looked_at_s = self._orders_at_s = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Attention:
         if self._feed is not None:
             self._feed.start()
-            self._reading = asyncio.create_task(self._read(self._feed), name="stream events")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
         if self._feed is not None:
             await self._feed.aclose()
 
@@ -168,9 +162,12 @@ class Attention:
             self._missing.clear()
             self._feed.restart(f"an audit found {', '.join(deaf)} changed, and the stream did not tell")
 
-    async def _read(self, feed: Feed) -> None:
+    async def read(self) -> None:
+        """Takes what the feed says, until that ends: by one task, while it is open."""
+        if self._feed is None:
+            return
         try:
-            async for event in feed:
+            async for event in self._feed:
                 self._take(event)
         except TrueupError as error:
             _log.error("stream.ended", problem=str(error))

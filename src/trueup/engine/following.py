@@ -4,7 +4,8 @@
 2. A moved trigger and a changed phase are written at once, a peak alone at a bounded rate: a restart continues from there.
 3. Mark prices that stop to come are told once they are missing for `prices_down_s`, again when requests fail too, and when
    they are back. Nothing follows a price that nobody told.
-4. A pause stops it, and so does anything that the store refuses: it is tried again.
+4. A pause stops it, and so does anything that the store refuses: it is tried again. Until the book was read once, nothing is
+   followed, and health does not say that prices come.
 """
 
 from __future__ import annotations
@@ -82,18 +83,31 @@ class Follower:
         """Until cancelled. What goes wrong is logged and tried again."""
         if not self._manager.follows_prices:
             return
-        records = await self._store.trailing(self._plan.name)
-        self._saved = {record.position_id: record for record in records}
-        self._manager.restore((await self._store.active(self._plan.name)).positions, records)
-        self._manager.drive(True)
-        feed = self._open_prices(self._plan.name)
         try:
+            while not await self._has_begun():
+                await self._clock.sleep(_RETRY_S)
+            feed = self._open_prices(self._plan.name)
             async with PriceWatch(feed, self._venue, self._clock, self._timing, self.heard) as prices:
                 while True:
                     await self._pass(owner, prices)
         finally:
             self._manager.drive(False)
             self._manager.health = TrailingHealth()
+
+    async def _has_begun(self) -> bool:
+        """Takes over where the stops stand in the book, from which this process moves them on; False: it could not be read."""
+        try:
+            records = await self._store.trailing(self._plan.name)
+            book = await self._store.active(self._plan.name)
+        except StoreUnavailable as error:
+            _log.warning("trailing.not_begun", account=self._plan.name, problem=str(error))
+            self._manager.health = TrailingHealth(following=len(self._manager.followed), fed=False)
+            return False
+        self._saved = {record.position_id: record for record in records}
+        self._manager.restore(book.positions, records)
+        self._manager.drive(True)
+        self._manager.health = TrailingHealth()
+        return True
 
     async def _pass(self, owner: Owner, prices: PriceWatch) -> None:
         """The loop's single handler."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.engine.tasks import end
 from trueup.model.errors import NotOwner, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ class Leases:
         finally:
             if self._held.get(account) is owner:
                 del self._held[account]
-            await self._rest()
-            with suppress(NotOwner, StoreUnavailable):
-                await self._store.release(owner)
+            try:
+                await self._rest()
+            finally:
+                with suppress(NotOwner, StoreUnavailable):
+                    await self._store.release(owner)
 
     async def _rest(self) -> None:
         """Nothing held: nothing to renew."""
@@ -60,9 +63,7 @@ class Leases:
         if self._held or renewing is None:
             return
         self._renewing = None
-        renewing.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewing
+        await end(renewing)
 
     async def _renew(self) -> None:
         while True:
@@ -72,6 +73,10 @@ class Leases:
                 lost = await self._store.renew(held, self._lease_s)
             except StoreUnavailable as error:
                 _log.warning("leases.not_renewed", accounts=len(held), problem=str(error))
+                continue
+            except Exception:
+                # The loop's single handler: a holder that stops renewing would lose what it works on.
+                _log.exception("leases.unexpected_failure", accounts=len(held))
                 continue
             for owner in lost:
                 _log.warning("lease.lost", account=owner.account)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from trueup.engine.tasks import end
 from trueup.model.errors import AuthenticationRefused, TrueupError, UnknownSymbol, Unobserved
 from trueup.model.stream import MarkPrice, PriceEvent, StreamDown, StreamUnreadable, StreamUp
 
@@ -78,12 +78,11 @@ class PriceWatch:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
-        if self._feed is not None:
-            await self._feed.aclose()
+        if self._feed is not None and self._reading is not None:
+            try:
+                await end(self._reading)
+            finally:
+                await self._feed.aclose()
 
     async def want(self, symbols: Iterable[str]) -> None:
         """Exactly these are watched from now on."""
@@ -173,6 +172,10 @@ class PriceWatch:
         except TrueupError as error:
             self._down = str(error)
             _log.error("prices.ended", problem=str(error))
+        except Exception as error:
+            # What the feed says is not understood any more: prices are asked for, and somebody is told.
+            self._down = repr(error)
+            _log.exception("prices.unexpected_failure")
 
     def _take(self, event: PriceEvent) -> None:
         match event:

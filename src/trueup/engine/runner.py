@@ -1,7 +1,7 @@
 """Runs a pass, or a person's act, under the account's lease: here, or by handing it to the process that owns the account.
 
 1. Two processes never act on one account: what a running owner holds is handed to it through the store, and its answer awaited.
-2. An owner that was killed is outwaited: its lease runs out, then the work is done here.
+2. An owner that was killed is outwaited: its lease runs out, then the work is done here, unless its answer is there already.
 3. A request is carried out by the same code that a command runs.
 """
 
@@ -89,6 +89,9 @@ class Runner:
             try:
                 async with self._leases.holding(self.account) as owner:
                     if request_id is not None:
+                        answered = await self._answer_to(request_id)
+                        if answered is not None:
+                            return answered
                         await self._store.answer(
                             request_id, to_json(Answer(text="taken over by the asker")), self._clock.now_ms()
                         )

@@ -1,7 +1,7 @@
 """The daemon's loops: per account, hold the lease, audit, carry effects out, serve requests; none stops another.
 
 1. An account's failure is logged, shown by `status` and tried again, soon at first and then less often; it ends neither its own
-   loop nor another's.
+   loop nor another's. What runs beside its audits and fails begins again with them: nothing of an account stops unnoticed.
 2. What a stream says is decided on at once where it proves something, and else asks for a look. A lost message costs latency,
    never truth.
 3. Audits come as often as the request budget of their way out allows, spread over the accounts behind it (`Pace`).
@@ -104,11 +104,11 @@ class Supervisor:
                     await self._manager.tell_loaded(owner)
                     await self._tell_owned(owner)
                     await self._beside(runner, owner)
-            except NotOwner as error:
-                _log.warning("account.not_owned", account=runner.account, problem=str(error))
-            except TrueupError as error:
-                _log.error("account.failed", account=runner.account, problem=str(error))
-            except Exception:
+            except* NotOwner as errors:
+                _log.warning("account.not_owned", account=runner.account, problem=_words(errors))
+            except* TrueupError as errors:
+                _log.error("account.failed", account=runner.account, problem=_words(errors))
+            except* Exception:
                 _log.exception("account.unexpected_failure", account=runner.account)
             await self._clock.sleep(_RETRY_S)
 
@@ -122,19 +122,19 @@ class Supervisor:
         await self._store.commit(owner, ChangeSet(account=owner.account, now_ms=now, events=(event,)))
 
     async def _beside(self, runner: Runner, owner: Owner) -> None:
-        """Works on the account; beside it prices are followed, notices delivered and closes amended: none delays an audit."""
+        """Works on the account; beside it prices are followed, notices delivered and closes amended: none delays an audit.
+
+        Raises:
+            ExceptionGroup: What one of them failed with, which ended them all.
+        """
         runner.work.tells_beside = runner.work.amends_beside = True
-        beside = [
-            asyncio.create_task(self._amend(runner, owner), name=f"amending {runner.account}"),
-            asyncio.create_task(self._tell(runner, owner), name=f"notices {runner.account}"),
-            asyncio.create_task(self._follow(runner, owner), name=f"trailing {runner.account}"),
-        ]
         try:
-            await self._work(runner, owner)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._amend(runner, owner), name=f"amending {runner.account}")
+                group.create_task(self._tell(runner, owner), name=f"notices {runner.account}")
+                group.create_task(self._follow(runner, owner), name=f"trailing {runner.account}")
+                await self._work(runner, owner)
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
             runner.work.tells_beside = runner.work.amends_beside = False
 
     async def _follow(self, runner: Runner, owner: Owner) -> None:
@@ -179,16 +179,11 @@ class Supervisor:
             self._bell.on_request[runner.account] = attention.ring
             self._followers[runner.account].on_move = attention.ask
             ears = Ears(runner, self._manager, attention, self._timing, self._clock)
-            beside = [
-                asyncio.create_task(ears.listen(owner), name=f"listening {runner.account}"),
-                asyncio.create_task(ears.act(owner), name=f"acting {runner.account}"),
-            ]
-            try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(attention.read(), name=f"stream {runner.account}")
+                group.create_task(ears.listen(owner), name=f"listening {runner.account}")
+                group.create_task(ears.act(owner), name=f"acting {runner.account}")
                 await self._audits(runner, owner, attention)
-            finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
 
     async def _audits(self, runner: Runner, owner: Owner, attention: Attention) -> None:
         """Audits at their times, looks that the stream asks for, and other commands' requests."""
@@ -247,6 +242,12 @@ class Supervisor:
         self._found[runner.account] = found
         _log.log(level, "account.looked", account=runner.account, observed=report.observed, drift=report.has_drift)
         return report
+
+
+def _words(errors: BaseExceptionGroup[TrueupError]) -> str:
+    """What failed at once, on one line."""
+    parts = [_words(each) if isinstance(each, BaseExceptionGroup) else str(each) for each in errors.exceptions]
+    return "; ".join(parts)
 
 
 def _moved(report: AccountReport) -> list[str]:

@@ -6,6 +6,8 @@
 4. What began on a connection ends there, also when whoever asked is cancelled meanwhile (`finishing`): the driver works in a
    thread, and a statement that nobody waits for keeps its locks for as long as garbage lies about.
 5. Whoever waits for a connection waits here, in order of arrival, and may be cancelled.
+6. Closed is closed: what is under way ends, and its connection is closed then; whatever comes later is refused, until it is
+   opened again.
 """
 
 from __future__ import annotations
@@ -201,7 +203,7 @@ def _finishing(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
 
 
 class Database:
-    """One store's connections. Not opened until first used; `dispose` closes them.
+    """One store's connections. None is opened before it is used; `dispose` closes them.
 
     Args:
         foreign_keys: Off only while SQLite tables are rebuilt.
@@ -220,6 +222,7 @@ class Database:
         self._free = asyncio.Semaphore(count)
         self._free_readers = asyncio.Semaphore(count) if self.dialect == "sqlite" else self._free
         self._readers: list[embedded.Connection] = []
+        self._is_closed = False
 
     def _engines(self) -> tuple[AsyncEngine, AsyncEngine]:
         """The engine, and its way of single statements without a transaction around them."""
@@ -249,7 +252,13 @@ class Database:
         if path.is_dir():
             raise ConfigurationError(f"[store] url: {path} is a folder; name a file in it")
 
+    def reopen(self) -> None:
+        """Takes back that it was closed."""
+        self._is_closed = False
+
     async def dispose(self) -> None:
+        """Closes what is free, and at its end what is not. Idempotent."""
+        self._is_closed = True
         engines, self._engine, self._reader = (self._engine, self._reader), None, None
         readers, self._readers = self._readers, []
         for reader in readers:
@@ -262,7 +271,7 @@ class Database:
     async def read(self, doing: str, *, opening: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection for single reading statements (each sees one moment)."""
         try:
-            async with self._turn(self._free_readers, doing), self._engines()[1].connect() as connection:
+            async with self._turn(self._free_readers, doing), self._connected(self._engines()[1]) as connection:
                 yield connection
         except self._errors as error:
             raise self._failed(error, doing, opening=opening) from error
@@ -277,7 +286,7 @@ class Database:
             async with self._turn(self._free_readers, doing):
                 if self.dialect == "sqlite":
                     return await self._from_reader(sql, parameters)
-                async with self._engines()[1].connect() as connection:
+                async with self._connected(self._engines()[1]) as connection:
                     return list((await connection.exec_driver_sql(sql, tuple(parameters))).fetchall())
         except self._errors as error:
             raise self._failed(error, doing) from error
@@ -290,16 +299,30 @@ class Database:
         except BaseException:
             await reader.close()
             raise
-        self._readers.append(reader)
+        if self._is_closed:
+            await reader.close()
+        else:
+            self._readers.append(reader)
         return found
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """One of the engine's connections; it is given back, or closed where its pool is gone."""
+        async with engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                if self._is_closed:
+                    await connection.invalidate()
 
     @asynccontextmanager
     async def snapshot(self, doing: str) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements all see the same moment (PostgreSQL)."""
         try:
-            engine = self._engines()[0].execution_options(isolation_level="REPEATABLE READ")
-            async with self._turn(self._free, doing), engine.connect() as connection:
-                yield connection
+            async with self._turn(self._free, doing):
+                engine = self._engines()[0].execution_options(isolation_level="REPEATABLE READ")
+                async with self._connected(engine) as connection:
+                    yield connection
         except self._errors as error:
             raise self._failed(error, doing) from error
 
@@ -324,7 +347,7 @@ class Database:
         """One of the connections is ours within the block; from then on the call is carried to its end.
 
         Raises:
-            StoreUnavailable: None came free in time.
+            StoreUnavailable: None came free in time, or the store is closed.
         """
         try:
             async with asyncio.timeout(_QUEUE_S):
@@ -333,6 +356,8 @@ class Database:
             problem = f"{self.location}: {doing}: none of its connections came free within {_QUEUE_S:.0f} s"
             raise StoreUnavailable(problem) from None
         try:
+            if self._is_closed:
+                raise StoreUnavailable(f"{self.location}: {doing}: the store is closed")
             call = _call.get()
             if call is not None:
                 call.began = True
@@ -344,7 +369,7 @@ class Database:
     async def _transaction(self, doing: str, opening: bool) -> AsyncIterator[AsyncConnection]:
         committing = False
         try:
-            async with self._turn(self._free, doing), self._engines()[0].connect() as connection:
+            async with self._turn(self._free, doing), self._connected(self._engines()[0]) as connection:
                 yield connection
                 committing = True
                 await connection.commit()

@@ -29,6 +29,7 @@ class SqlStore:
         return f"SqlStore({str(self._database.location)!r})"
 
     async def open(self) -> None:
+        self._database.reopen()
         await migrate.ensure(self._database)
 
     async def aclose(self) -> None:

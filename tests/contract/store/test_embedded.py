@@ -174,3 +174,66 @@ async def test_a_file_that_stays_locked_is_told(file: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             await embedded.connect(str(file), 0.05, ["PRAGMA journal_mode=WAL"])
     bot.close()
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Those that were opened and not closed."""
+    opened: list[Any] = []
+    connect, close = embedded.connect, embedded.Connection.close
+
+    async def connected(*given: Any) -> Any:
+        opened.append(await connect(*given))
+        return opened[-1]
+
+    async def closed(self: embedded.Connection) -> None:
+        await close(self)
+        if self in opened:
+            opened.remove(self)
+
+    monkeypatch.setattr(embedded, "connect", connected)
+    monkeypatch.setattr(embedded.Connection, "close", closed)
+    return opened
+
+
+@pytest.mark.parametrize("way", ["rows", "read", "write"])
+async def test_what_is_under_way_while_it_is_closed_ends_and_is_closed(
+    connections: list[Any], database: Database, way: str
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def hold() -> int:
+        begun.set()
+        return int(may_end.wait(10))
+
+    async def use() -> list[Any]:
+        if way == "rows":
+            return await database.rows("reading", "SELECT hold()", ())
+        async with getattr(database, way)("working") as connection:
+            return list((await connection.exec_driver_sql("SELECT hold()")).fetchall())
+
+    if way == "rows":
+        await database.rows("reading", "SELECT 1", ())
+    else:
+        async with getattr(database, way)("working") as connection:
+            await connection.exec_driver_sql("SELECT 1")
+    for each in connections:
+        await each.create_function("hold", 0, hold)
+    using = asyncio.create_task(use())
+    assert await asyncio.to_thread(begun.wait, 10)
+    await database.dispose()
+    may_end.set()
+    assert [tuple(row) for row in await using] == [(1,)]
+    assert connections == []
+
+
+async def test_a_closed_database_refuses_whatever_comes_later(connections: list[Any], database: Database) -> None:
+    await database.dispose()
+    with pytest.raises(StoreUnavailable, match="the store is closed"):
+        await database.rows("reading", "SELECT 1", ())
+    for way in (database.read, database.write, database.snapshot):
+        with pytest.raises(StoreUnavailable, match="the store is closed"):
+            async with way("working"):
+                pass
+    await database.dispose()
+    assert connections == []

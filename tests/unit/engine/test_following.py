@@ -19,11 +19,11 @@ from trueup.engine.prices import PriceWatch
 from trueup.engine.settings import TrailingKind, TrailingPlan
 from trueup.engine.trailing import KeptTriggers, SmartTrailingStopManager
 from trueup.model.changes import ChangeSet, ClosePosition, NewPosition, UpdatePosition
-from trueup.model.errors import UnknownSymbol, Unobserved
+from trueup.model.errors import StoreUnavailable, UnknownSymbol, Unobserved
 from trueup.model.orders import Side
 from trueup.model.positions import AccountMode, CloseDetails, Evidence, ExitReason, Origin, Position, PositionKey
 from trueup.model.stream import DownKind, MarkPrice, PriceEvent, StreamDown, StreamUnreadable, StreamUp
-from trueup.model.trailing import TrailingPhase
+from trueup.model.trailing import TrailingPhase, TrailingRecord
 from trueup.ports import Store
 
 
@@ -366,6 +366,81 @@ async def test_the_end_of_a_position_is_the_end_of_following_it(stage: Stage) ->
     await stage.round()
     assert stage.manager.trailing_stops[again.key].state.phase is TrailingPhase.WAITING
     assert stage.manager.trailing_stops[again.key].state.peak_price is None
+
+
+async def test_4_a_book_that_does_not_answer_at_first_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = await open_desk(mode=AccountMode.PROTECT, trailing=TrailingPlan(kind=TrailingKind.OWN, policy=POLICY))
+    stage = await staged(desk)
+    row = await stage.open()
+    real, refused = stage.desk.store.trailing, iter([True, True])
+    health = []
+
+    async def trailing(account: str) -> list[TrailingRecord]:
+        if next(refused, False):
+            raise StoreUnavailable("the connection was closed")
+        health.append(stage.manager.health)
+        return await real(account)
+
+    monkeypatch.setattr(stage.desk.store, "trailing", trailing)
+    stage.manager.drive(False)
+    following = asyncio.create_task(stage.follower.run(stage.desk.owner))
+    for event in (UP, MarkPrice(symbol=BTC, price=Decimal(104), at_ms=0)):
+        stage.feed.said.put_nowait(event)
+    await asyncio.wait_for(stage.feed.said.join(), 5)
+    following.cancel()
+    await asyncio.wait((following,))
+    assert [(seen.following, seen.fed) for seen in health] == [(1, False)]
+    assert stage.manager.trailing_stops[row.key].state.peak_price == Decimal(104)
+
+
+async def test_an_error_of_the_feed_that_nobody_expected_is_told_and_prices_are_asked_for() -> None:
+    class BrokenFeed(PlayedFeed):
+        async def __aiter__(self) -> AsyncIterator[PriceEvent]:
+            yield await self.said.get()
+            self.said.task_done()
+            raise LookupError("a field that was always there")
+
+    desk = await open_desk(mode=AccountMode.PROTECT, trailing=TrailingPlan(kind=TrailingKind.OWN, policy=POLICY))
+    stage = await staged(desk, PlayedVenue({BTC: "104"}), BrokenFeed())
+    row = await stage.open()
+    async with stage.prices:
+        await stage.round()
+        stage.feed.said.put_nowait(UP)
+        await stage.feed.said.join()
+        assert stage.prices.problem == "LookupError('a field that was always there')"
+        stage.desk.clock.at_ms += 5_000
+        await stage.round()
+    assert await kept_trigger(desk.store, row) == Decimal("103.5")
+    assert not stage.manager.health.fed
+
+
+async def test_a_cancellation_that_comes_while_the_feed_ends_is_not_lost() -> None:
+    unlocked, ending = asyncio.Event(), asyncio.Event()
+
+    class SlowFeed(PlayedFeed):
+        async def __aiter__(self) -> AsyncIterator[PriceEvent]:
+            try:
+                yield await self.said.get()
+            finally:
+                ending.set()
+                await unlocked.wait()
+
+    feed, venue = SlowFeed(), PlayedVenue()
+    desk = await open_desk()
+
+    async def watch() -> None:
+        async with PriceWatch(cast("Any", feed), cast("Any", venue), desk.clock, TIMING):
+            await asyncio.sleep(0.01)
+        await asyncio.Event().wait()
+
+    watching = asyncio.create_task(watch())
+    await ending.wait()
+    watching.cancel()
+    unlocked.set()
+    done, _ = await asyncio.wait((watching,), timeout=5)
+    assert done, "it lives on"
+    assert watching.cancelled()
+    assert feed.closed
 
 
 async def test_in_other_modes_nothing_is_followed() -> None:
