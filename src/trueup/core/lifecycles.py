@@ -4,7 +4,8 @@
    assumed about the beginning; a history that lacks fills shows itself as a beginning that cannot be.
 2. A fill that crosses zero is split: one part ends a lifecycle, the rest begins the next; fee and value go by quantity.
 3. Quantity is conserved: a lifecycle's opening parts less its closing parts (plus what it began with) is what is left of it.
-4. Order, duplication and staleness of the report do not matter: fills are sorted and told apart by their trade ids.
+4. Order, duplication and staleness of the report do not matter: fills are sorted and told apart by trade and order. Only within
+   one millisecond and sequence, where the ids are no numbers, is the order kept in which the venue tells them.
 5. The position mode is switched only while flat: fills that tell their leg and fills that do not meet at zero.
 """
 
@@ -213,8 +214,8 @@ def _tells_leg(fill: Fill) -> bool:
     return fill.position_side is not None or fill.closed_quantity is not None
 
 
-def _trade_rank(trade_id: str) -> tuple[int, str]:
-    return (int(trade_id), "") if trade_id.isascii() and trade_id.isdigit() else (0, trade_id)
+def _trade_rank(trade_id: str) -> int:
+    return int(trade_id) if trade_id.isascii() and trade_id.isdigit() else 0
 
 
 def _signed_change(fill: Fill, side: Side) -> Decimal:

@@ -223,6 +223,39 @@ def test_flip_and_flip_back_tells_all_three_lifecycles_bybit() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "apart_ms"),
+    [
+        ([("b1", "5", "5"), ("b2", "5", "0")], 0),
+        ([("b2", "5", "5"), ("b1", "5", "0")], 0),
+        ([("b2", "3", "3"), ("b1", "4", "2"), ("b3", "3", "0")], 0),
+        ([("b3", "3", "3"), ("b2", "4", "2"), ("b1", "3", "0")], 0),
+        ([("b1", "5", "5"), ("b2", "5", "0")], 900),
+    ],
+    ids=["at-zero", "at-zero-ids-turned", "across", "across-ids-turned", "resting"],
+)
+def test_a_flip_in_several_fills_of_its_order_is_one_bybit(told: list[tuple[str, str, str]], apart_ms: int) -> None:
+    flip = [
+        fill(SELL, quantity, "110", T0 + HOUR + place * apart_ms, closed=gone, order="flip", trade=trade)
+        for place, (trade, quantity, gone) in enumerate(told)
+    ]
+    back = fill(BUY, "5", "105", T0 + 2 * HOUR, closed="5")
+    verdict = decide_close(row(), [fill(BUY, "5", "100", T0, closed="0"), *flip, back])
+    assert verdict.details.realized_pnl == D(50)
+    assert [(one.side, one.quantity, one.realized_pnl) for one in verdict.successors] == [(SHORT, D(5), D(25))]
+
+
+def test_what_the_closing_order_opened_before_is_no_flip_bybit() -> None:
+    """A resting order that opened a short, which ended, and later closed the long of the row."""
+    fills = [
+        fill(SELL, "2", "100", T0 - 2000, closed="0", order="resting"),
+        fill(BUY, "2", "100", T0 - 1000, closed="2"),
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "5", "110", T0 + HOUR, closed="5", order="resting"),
+    ]
+    assert decide_close(row(), fills).successors == ()
+
+
 def test_the_other_leg_of_a_hedge_is_no_successor() -> None:
     fills = [
         fill(BUY, "5", "100", T0, closed="0"),

@@ -69,6 +69,17 @@ def test_same_instant_is_ordered_by_the_trade_id_as_a_number() -> None:
     assert shapes(traced(fills, now="1")) == [("long", "5", "0", True), ("long", "0", "1", True)]
 
 
+def test_same_instant_keeps_the_venues_order_where_ids_are_no_numbers() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, trade="c-1", order="first"),
+        fill(SELL, "5", "101", T0, trade="b-2"),
+        fill(BUY, "1", "102", T0, trade="a-3"),
+    ]
+    trace = traced(fills, now="1")
+    assert shapes(trace) == [("long", "5", "0", True), ("long", "0", "1", True)]
+    assert trace.segments[0].opening_order_id == "first"
+
+
 @pytest.mark.parametrize("trade", ["²", "٣", "7f-a"])
 def test_a_trade_id_of_any_text_is_only_an_id(trade: str) -> None:
     assert shapes(traced([fill(BUY, "5", "100", T0, trade=trade)], now="5")) == [("long", "0", "5", True)]
