@@ -16,7 +16,7 @@ import msgspec
 from trueup.core.cases import Case, Lifecycle, LookAgain, NeedsHistory
 from trueup.core.decide import further, past_of, since_its_end
 from trueup.core.lifecycles import Segment, Trace
-from trueup.core.rebuild import end_of, lifecycle_of, orders_to_ask, own_segment
+from trueup.core.rebuild import is_recorded, lifecycle_of, orders_to_ask, own_segment
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position
 from trueup.model.values import Value
 
@@ -84,18 +84,21 @@ def amended(case: Case) -> Amendment | NeedsHistory | LookAgain | str:
 
 
 def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment | None:
+    slack_ms = case.policy.new_row_grace_ms
+    # Those that absence closed are looked at again as this one is: which of them has a lifecycle, the first look tells.
+    told = tuple(one for one in case.ended if one.order_id is not None)
     ended = [
         one
         for one in past.segments
-        if one.side is row.side and one.closed_at_ms is not None and end_of(one) not in case.ended
+        if one.side is row.side and one.closed_at_ms is not None and not is_recorded(one, told, slack_ms)
     ]
     if close.closing_order_id is not None:
         by_order = [one for one in ended if any(p.fill.order_id == close.closing_order_id for p in one.closings)]
         # One resting order may have ended several lifecycles: the row's is the one that ended when it says.
         last = min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
         return _begun_by_its_own(case, row, ended[: ended.index(last) + 1]) if last is not None else None
-    own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
-    if own is None or own.closed_at_ms is None or end_of(own) in case.ended:
+    own = own_segment(row, past, slack_ms, told)
+    if own is None or own.closed_at_ms is None or is_recorded(own, told, slack_ms):
         return None
     # It was gone by then: a lifecycle that ended later is another one, of whatever size.
     return own if own.closed_at_ms <= close.closed_at_ms else None

@@ -142,7 +142,7 @@ def _shows_what_ended(case: Case, changed_ms: int | None) -> bool:
 def _just_ended(case: Case) -> list[int]:
     """When the key's lifecycles ended that are proven by an order, as far back as an answer can be old."""
     since_ms = case.as_of_ms - _STALEST_MS
-    return [at_ms for at_ms, order_id in case.ended if order_id is not None and at_ms >= since_ms]
+    return [one.at_ms for one in case.ended if one.order_id is not None and one.at_ms >= since_ms]
 
 
 def _is_unmoved(case: Case, row: Position, report: PositionReport) -> bool:

@@ -14,6 +14,7 @@ import structlog
 
 from trueup.core.amend import Amendment, amended
 from trueup.core.cases import Case, LookAgain, NeedsHistory
+from trueup.core.rebuild import endings
 from trueup.core.records import known_orders
 from trueup.core.settle import settle_amended
 from trueup.core.situation import Situation
@@ -94,9 +95,8 @@ class Amender:
         view = await self._venue.positions(row.symbol)
         catalog = await self._venue.catalog()
         sides = {report.side: report for report in view.reports if report.symbol == row.symbol}
-        others = [one for one in await self._others(row) if one.key == row.key]
         case = Case(
-            ended=tuple((one.close.closed_at_ms, one.close.closing_order_id) for one in others if one.close),
+            ended=endings(await self._others(row)).get(row.key, ()),
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in record.trades),
             known_orders=known_orders(record.orders),
             key=row.key,
@@ -133,11 +133,7 @@ class Amender:
             recent_absences=0,
             mass_close_fraction=self._plan.mass_close_fraction,
             recorded=record.orders,
-            ended=frozenset(
-                (one.symbol, one.side, one.close.closed_at_ms, one.close.closing_order_id)
-                for one in others
-                if one.close
-            ),
+            ended=endings(others),
         )
         settlement = settle_amended(case, row, amendment, situation, standing)
         changes = settlement.change_set(self._plan.name, now)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.core.core_cases import BTC, BUY, LONG, SELL, T0, VIEW, case, fill, history, row, situation
 from trueup.core.amend import Amendment, amended, can_get_better
-from trueup.core.cases import NeedsHistory
+from trueup.core.cases import Ending, NeedsHistory
 from trueup.core.settle import settle_amended
 from trueup.model.orders import Funding
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
@@ -96,7 +96,7 @@ def test_a_lifecycle_that_another_row_records_amends_nothing() -> None:
     """Found by the simulation: two rows, one on fills and one on the venue's record of the same close."""
     one = case(closed_row(details(Evidence.CLOSED_PNL, closing_order_id="exit")), None, history([OPEN, EXIT]))
     assert not isinstance(amended(one), str)
-    assert isinstance(amended(msgspec.structs.replace(one, ended=((EXIT.at_ms, EXIT.order_id),))), str)
+    assert isinstance(amended(msgspec.structs.replace(one, ended=(Ending(EXIT.at_ms, EXIT.order_id),))), str)
 
 
 REOPENED = [fill(SELL, "5", "104", T0 + 9_000, order="hand"), fill(BUY, "5", "104", T0 + 9_000, order="again")]
@@ -189,8 +189,14 @@ def test_what_another_row_records_is_not_booked_again() -> None:
     """Found by the simulation, seed 22845: a row that bore a wrong opening order."""
     about = case(closed_row(details(Evidence.ABSENCE)), None, history([OPEN, EXIT]))
     assert isinstance(amended(about), Amendment)
-    told = amended(msgspec.structs.replace(about, ended=((CLOSED, "exit"),)))
+    told = amended(msgspec.structs.replace(about, ended=(Ending(CLOSED, "exit"),)))
     assert told == "no fill of its own is in the history"
+
+
+def test_of_two_rows_that_absence_closed_the_first_that_is_looked_at_has_the_lifecycle() -> None:
+    about = case(closed_row(details(Evidence.ABSENCE)), None, history([OPEN, EXIT]))
+    other = Ending(CLOSED + 90_000, None, Evidence.ABSENCE, (T0, "open"))
+    assert isinstance(amended(msgspec.structs.replace(about, ended=(other,))), Amendment)
 
 
 @pytest.mark.parametrize(

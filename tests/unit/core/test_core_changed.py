@@ -25,7 +25,7 @@ from core_cases import (
     suspected,
 )
 
-from trueup.core.cases import Adjust, Close, LookAgain, NeedsHistory, Suspect, Verdict, Verified
+from trueup.core.cases import Adjust, Close, Ending, LookAgain, NeedsHistory, Suspect, Verdict, Verified
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 from trueup.model.orders import Fill
@@ -247,7 +247,7 @@ def test_a_row_never_seen_is_not_verified_by_what_stood_before_a_close() -> None
     """A bot's row that came late, and an answer that is older than the close of the lifecycle that the row means."""
     stale = case(row(), report(changed=T0), None)
     assert isinstance(decide_key(stale), Verified)
-    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=((VIEW - 3_000, "x"),))), LookAgain)
+    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=(Ending(VIEW - 3_000, "x"),))), LookAgain)
 
 
 def test_a_close_waits_until_the_fills_of_the_change_are_visible() -> None:

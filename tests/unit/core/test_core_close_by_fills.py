@@ -29,7 +29,7 @@ from core_cases import (
     suspected,
 )
 
-from trueup.core.cases import LeaveYoung, LookAgain, NeedsHistory, Suspect
+from trueup.core.cases import Close, Ending, LeaveYoung, LookAgain, NeedsHistory, Suspect
 from trueup.core.decide import LEAD_MS, decide_key, past_of
 from trueup.core.lifecycles import Trace
 from trueup.core.rebuild import fits
@@ -581,9 +581,34 @@ def test_a_row_written_after_its_lifecycle_was_adopted_and_ended_does_not_record
     """Found by the simulation: the profit of one lifecycle stood in two rows."""
     fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0"), fill(SELL, "5", "101", T0 - 1000, pnl="5", order="x")]
     late = case(row(opened=T0), None, history(fills))
-    recorded = msgspec.structs.replace(late, ended=((T0 - 1000, "x"),))
+    recorded = msgspec.structs.replace(late, ended=(Ending(T0 - 1000, "x"),))
     assert closed(decide_key(late)).details.closing_order_id == "x"
     assert isinstance(decide_key(recorded), Suspect)
+
+
+@pytest.mark.parametrize(
+    ("ending", "taken"),
+    [
+        (Ending(T0 - 995, "x", Evidence.ORDER), True),
+        (Ending(T0 - 2000, "x", Evidence.CLOSED_PNL), True),
+        (Ending(T0 - 2001, "x", Evidence.CLOSED_PNL), False),
+        (Ending(T0 - 1000, "y", Evidence.ORDER), False),
+        (Ending(T0 - 995, "x"), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 4000, None)), True),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 64_000, None), T0 - 1001), True),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 64_001, None)), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 999, None)), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 4000, None), T0 - 1000), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - HOUR, "open")), True),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 4000, "another")), False),
+        (Ending(T0 - 1001, None, Evidence.ABSENCE, (T0 - 4000, None)), False),
+    ],
+)
+def test_what_another_row_records_on_lesser_evidence_is_not_booked_by_its_fills(ending: Ending, taken: bool) -> None:
+    """A record bears the time of its order; a row that absence closed is the one that it may be."""
+    fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0", order="open"), fill(SELL, "5", "101", T0 - 1000, order="x")]
+    late = msgspec.structs.replace(case(row(opened=T0), None, history(fills)), ended=(ending,))
+    assert isinstance(decide_key(late), Suspect if taken else Close)
 
 
 def test_a_row_is_not_closed_by_a_lifecycle_that_began_long_before_it_and_ended_before_it() -> None:

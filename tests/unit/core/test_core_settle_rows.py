@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from core_cases import (
     ACCOUNT,
@@ -44,6 +45,7 @@ from settle_cases import (
 
 from trueup.core.cases import Case, Ignore, KnownOrder, LeaveYoung, LookAgain, NeedsHistory
 from trueup.core.decide import decide_key
+from trueup.core.rebuild import endings
 from trueup.model.effects import CancelOrder, EffectKind
 from trueup.model.events import EventType, Severity
 from trueup.model.holds import MarkKind
@@ -251,15 +253,33 @@ def test_a_lifecycle_between_two_looks_is_inserted_as_it_ended() -> None:  # les
     assert parts == [D(5), D(3)]
 
 
-def test_a_lifecycle_between_two_looks_that_has_its_row_already_is_not_inserted_again() -> None:
+@pytest.mark.parametrize(
+    ("evidence", "later_ms", "by_order", "inserted"),
+    [
+        (Evidence.FILLS, 0, True, 0),
+        (Evidence.FILLS, 5, True, 1),
+        (Evidence.ORDER, 5, True, 0),
+        (Evidence.CLOSED_PNL, 1_001, True, 1),
+        (Evidence.ABSENCE, 90_000, False, 0),
+    ],
+)
+def test_a_lifecycle_between_two_looks_that_has_its_row_already_is_not_inserted_again(
+    evidence: Evidence, later_ms: int, by_order: bool, inserted: int
+) -> None:
     """Found by the simulation: the short was adopted and ended while the bot's young long row still waited."""
     verdict = _flip_and_back()
     (new,) = settled(verdict).opens
     assert new.close is not None
-    known = frozenset({(new.key.symbol, new.key.side, new.close.closed_at_ms, new.close.closing_order_id)})
-    result = settled(verdict, where=situation(ended=known))
+    told = msgspec.structs.replace(
+        new.close,
+        evidence=evidence,
+        closed_at_ms=new.close.closed_at_ms + later_ms,
+        closing_order_id=new.close.closing_order_id if by_order else None,
+    )
+    other = row(SHORT, "3", opened=T0 + HOUR, position_id=8, status=PositionStatus.CLOSED, close=told)
+    result = settled(verdict, where=situation(ended=endings([other, seen_row()])))
     assert [close.position_id for close in result.closes] == [7]
-    assert result.opens == []
+    assert len(result.opens) == inserted
 
 
 def test_a_lifecycle_that_is_another_rows_own_is_not_inserted_a_second_time() -> None:
