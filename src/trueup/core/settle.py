@@ -215,9 +215,10 @@ class _Settler:
     def _write_close(self, case: Case, verdict: Close) -> None:
         row = verdict.row
         self._out.closes.append(closing(case, verdict))
-        funding_read = case.history is not None and case.history.funding is not None
-        if can_get_better(verdict.details, funding_read=funding_read):
-            self._out.effects.append(narrate.amend_effect(row, verdict.details, self._in))
+        funding = case.history.funding if case.history is not None else None
+        if can_get_better(verdict.details, funding):
+            soon = funding is None or not verdict.details.complete
+            self._out.effects.append(narrate.amend_effect(row, verdict.details, self._in, soon=soon))
         self._cancel_orders(case, row, verdict)
         ended_by = verdict.details.closing_order_id
         self._record(case, verdict.lifecycle, ended_by, _decided(verdict), RowRef(row.position_id))

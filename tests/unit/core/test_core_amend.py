@@ -11,6 +11,7 @@ from tests.unit.core.core_cases import BTC, BUY, LONG, SELL, T0, VIEW, case, fil
 from trueup.core.amend import Amendment, amended, can_get_better
 from trueup.core.cases import Ending, NeedsHistory
 from trueup.core.settle import settle_amended
+from trueup.model.observations import FundingHistory
 from trueup.model.orders import Funding
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
 
@@ -166,18 +167,38 @@ def test_what_it_needs_is_asked_for() -> None:
     assert asked.want_funding_since_ms == T0
 
 
+def funding_until(until_ms: int) -> FundingHistory:
+    return FundingHistory(symbol=BTC, since_ms=T0, until_ms=until_ms, payments=())
+
+
 @pytest.mark.parametrize(
-    ("close", "read", "wanted"),
+    ("close", "read_until", "wanted"),
     [
-        (details(), True, False),
-        (details(), False, True),
-        (details(complete=False), True, True),
-        (details(Evidence.ABSENCE), True, True),
-        (details(Evidence.CLOSED_PNL), True, True),
+        (details(funding=Decimal(0)), CLOSED + 120_000, False),
+        (details(funding=Decimal(0)), CLOSED + 119_999, True),
+        (details(), CLOSED + 1, False),
+        (details(), None, True),
+        (details(complete=False), CLOSED + 120_000, True),
+        (details(Evidence.ABSENCE), CLOSED + 120_000, True),
+        (details(Evidence.CLOSED_PNL), CLOSED + 120_000, True),
     ],
+    ids=["final", "read-early", "not-attributable", "not-read", "incomplete", "absence", "record"],
 )
-def test_which_records_are_looked_at_again(close: CloseDetails, read: bool, wanted: bool) -> None:
-    assert can_get_better(close, funding_read=read) is wanted
+def test_which_records_are_looked_at_again(close: CloseDetails, read_until: int | None, wanted: bool) -> None:
+    assert can_get_better(close, funding_until(read_until) if read_until is not None else None) is wanted
+
+
+@pytest.mark.parametrize(("read_until", "told"), [(CLOSED + 120_000, True), (CLOSED + 119_999, False)])
+def test_a_payment_that_was_credited_late_is_counted_once_all_of_them_are(read_until: int, told: bool) -> None:
+    read = history([OPEN, EXIT], funding=[paid("-0.5")])
+    assert read.funding is not None
+    late = msgspec.structs.replace(read, funding=msgspec.structs.replace(read.funding, until_ms=read_until))
+    better = amended(case(closed_row(details(funding=Decimal(0))), None, late))
+    assert isinstance(better, Amendment) is told
+    if isinstance(better, Amendment):
+        assert better.lifecycle.close is not None
+        assert better.lifecycle.close.funding == Decimal("-0.5")
+    assert isinstance(amended(case(closed_row(details(funding=Decimal("-0.5"))), None, late)), str)
 
 
 def test_the_contract_must_still_be_listed() -> None:

@@ -46,7 +46,7 @@ from settle_cases import (
 from trueup.core.cases import Case, Ignore, KnownOrder, LeaveYoung, LookAgain, NeedsHistory
 from trueup.core.decide import decide_key
 from trueup.core.rebuild import endings
-from trueup.model.effects import CancelOrder, EffectKind
+from trueup.model.effects import AmendClose, CancelOrder, EffectKind
 from trueup.model.events import EventType, Severity
 from trueup.model.holds import MarkKind
 from trueup.model.observations import SurfaceVerdict
@@ -201,6 +201,23 @@ def test_the_conditional_order_that_triggered_is_not_cancelled() -> None:
     result = settled(decide(case(row(), None, past)), where=where)
     assert [effect.dedup_key for effect in result.effects] == ["cancel:BTC/USDT:USDT:s2"]
     assert ("BTC/USDT:USDT", "s1", OrderStatus.TRIGGERED) in result.forget_orders
+
+
+@pytest.mark.parametrize(
+    ("asked", "closed_ago_ms", "soon"),
+    [(("orders", "funding"), 120_000, None), (("orders", "funding"), 1_000, False)],
+    ids=["all-is-known", "funding-may-be-credited-late"],
+)
+def test_a_close_of_which_more_may_be_told_leaves_a_reminder(
+    asked: tuple[str, ...], closed_ago_ms: int, soon: bool | None
+) -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "5", "110", VIEW + 60 - closed_ago_ms, pnl="50", order="exit"),
+    ]
+    about = case(seen_row(), None, history(fills, asked=asked), as_of=VIEW + 60)
+    told = [one for one in settled(decide(about)).effects if one.kind is EffectKind.AMEND_CLOSE]
+    assert [from_json(one.payload, AmendClose).soon for one in told] == ([] if soon is None else [soon])
 
 
 # several lifecycles
