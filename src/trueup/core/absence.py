@@ -165,13 +165,13 @@ def _is_told(case: Case, order_id: str | None) -> bool:
     """Whether what this order did is known better than by its record: by its fills, or as the end of another row's lifecycle."""
     fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
     return order_id is not None and (
-        any(fill.order_id == order_id for fill in fills) or any(ender == order_id for _, ender in case.ended)
+        any(fill.order_id == order_id for fill in fills) or any(one.order_id == order_id for one in case.ended)
     )
 
 
 def _recorded_until(case: Case) -> int:
     """When the last of the lifecycles ended that other rows record; 0: none did."""
-    return max((at_ms for at_ms, _ in case.ended), default=0)
+    return max((one.at_ms for one in case.ended), default=0)
 
 
 def _child_of(records: tuple[OrderRecord, ...], parent_id: str) -> OrderRecord | None:

@@ -1,6 +1,7 @@
 """A closed row, held later against what its venue's history shows by then: better evidence amends the record.
 
-1. Only a record that can get better is looked at: a close that fills do not prove, or one whose funding was not read yet.
+1. Only a record that can get better is looked at: a close that fills do not prove, or one whose funding was not read yet, or
+   so soon that a payment at its end may not have been credited.
 2. The row's own lifecycle is told by its closing order, else as an open row's is (`rebuild.own_segment`).
 3. A record never gets worse: other amounts come from the fills of the same lifecycle only, all that the book has and more.
 4. Where the row was closed by what ended a later lifecycle than its own (a stream had lost a close and a reopening between them),
@@ -16,21 +17,32 @@ import msgspec
 from trueup.core.cases import Case, Lifecycle, LookAgain, NeedsHistory
 from trueup.core.decide import further, past_of, since_its_end
 from trueup.core.lifecycles import Segment, Trace
-from trueup.core.rebuild import end_of, lifecycle_of, orders_to_ask, own_segment
+from trueup.core.rebuild import is_recorded, lifecycle_of, orders_to_ask, own_segment
+from trueup.model.observations import FundingHistory
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position
 from trueup.model.values import Value
 
-__all__ = ["AMENDED", "Amendment", "amended", "can_get_better"]
+__all__ = ["AMENDED", "Amendment", "amended", "can_get_better", "funding_is_final"]
 
 AMENDED = "amended"
 """The name under which a recorded observation says that `amended` decided it."""
 
+_CREDITED_MS = 120_000
+"""How long after its instant a payment of funding may not be in the history yet."""
+
 _VAGUE = (ExitReason.EXTERNAL, ExitReason.SYNC_CLEANUP, ExitReason.PHANTOM_ON_SYNC)
 
 
-def can_get_better(details: CloseDetails, *, funding_read: bool) -> bool:
-    """Whether a later look at the history could tell more. `funding_read`: it was asked for, and is what it is."""
-    return details.evidence is not Evidence.FILLS or not details.complete or not funding_read
+def can_get_better(details: CloseDetails, funding: FundingHistory | None) -> bool:
+    """Whether a later look at the history could tell more. `funding`: what was read of it."""
+    return details.evidence is not Evidence.FILLS or not details.complete or not funding_is_final(details, funding)
+
+
+def funding_is_final(details: CloseDetails, funding: FundingHistory | None) -> bool:
+    """Whether a later reading tells nothing else: every payment until the close was credited, or they cannot be attributed."""
+    if funding is None:
+        return False
+    return details.funding is None or funding.until_ms >= details.closed_at_ms + _CREDITED_MS
 
 
 class Amendment(Value, frozen=True, kw_only=True):
@@ -75,7 +87,7 @@ def amended(case: Case) -> Amendment | NeedsHistory | LookAgain | str:
     if lifecycle.close is None:
         raise AssertionError("a closed segment always has close details")
     better = _with_reason(lifecycle.close, row.close)
-    if not (_ended_earlier(row.close, own) or _is_better(better, row.close)):
+    if not (_ended_earlier(row.close, own) or _is_better(better, row.close) or _is_credited(case, better, row.close)):
         return "nothing better"
     return Amendment(
         lifecycle=msgspec.structs.replace(lifecycle, close=better),
@@ -84,18 +96,21 @@ def amended(case: Case) -> Amendment | NeedsHistory | LookAgain | str:
 
 
 def _own(case: Case, row: Position, close: CloseDetails, past: Trace) -> Segment | None:
+    slack_ms = case.policy.new_row_grace_ms
+    # Those that absence closed are looked at again as this one is: which of them has a lifecycle, the first look tells.
+    told = tuple(one for one in case.ended if one.order_id is not None)
     ended = [
         one
         for one in past.segments
-        if one.side is row.side and one.closed_at_ms is not None and end_of(one) not in case.ended
+        if one.side is row.side and one.closed_at_ms is not None and not is_recorded(one, told, slack_ms)
     ]
     if close.closing_order_id is not None:
         by_order = [one for one in ended if any(p.fill.order_id == close.closing_order_id for p in one.closings)]
         # One resting order may have ended several lifecycles: the row's is the one that ended when it says.
         last = min(by_order, key=lambda one: abs((one.closed_at_ms or 0) - close.closed_at_ms), default=None)
         return _begun_by_its_own(case, row, ended[: ended.index(last) + 1]) if last is not None else None
-    own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
-    if own is None or own.closed_at_ms is None or end_of(own) in case.ended:
+    own = own_segment(row, past, slack_ms, told)
+    if own is None or own.closed_at_ms is None or is_recorded(own, told, slack_ms):
         return None
     # It was gone by then: a lifecycle that ended later is another one, of whatever size.
     return own if own.closed_at_ms <= close.closed_at_ms else None
@@ -170,3 +185,10 @@ def _is_better(new: CloseDetails, old: CloseDetails) -> bool:
     named = old.exit_reason in _VAGUE and new.exit_reason not in _VAGUE
     funded = old.funding is None and new.funding is not None
     return named or funded or (new.complete and not old.complete)
+
+
+def _is_credited(case: Case, new: CloseDetails, old: CloseDetails) -> bool:
+    """Whether payments are in the history that were not when the record was made."""
+    funding = case.history.funding if case.history is not None else None
+    known = new.funding is not None and new.evidence is old.evidence
+    return known and new.funding != old.funding and funding_is_final(new, funding)

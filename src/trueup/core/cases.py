@@ -6,6 +6,7 @@ A case is whole: it can be recorded, shown to a person, and decided again to the
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from trueup.core.lifecycles import Part
 from trueup.model.holds import Mark
@@ -19,7 +20,7 @@ from trueup.model.observations import (
     SurfaceVerdict,
 )
 from trueup.model.orders import OrderKind, OrderRecord, Side
-from trueup.model.positions import CloseDetails, Position, PositionKey
+from trueup.model.positions import CloseDetails, Evidence, Position, PositionKey
 from trueup.model.values import Value
 
 __all__ = [
@@ -28,12 +29,14 @@ __all__ = [
     "AdoptionPolicy",
     "Case",
     "Close",
+    "Ending",
     "History",
     "Ignore",
     "KnownOrder",
     "LeaveYoung",
     "Lifecycle",
     "LookAgain",
+    "Moment",
     "NeedsHistory",
     "Policy",
     "Reject",
@@ -46,6 +49,9 @@ __all__ = [
 
 Spot = tuple[str, Side]
 """A position's place in its account: symbol and side."""
+
+Moment = tuple[int | None, str | None]
+"""When (venue time, milliseconds) and by which order a lifecycle opened or ended, as far as that is known."""
 
 
 class AdoptionPolicy(Value, frozen=True, kw_only=True):
@@ -72,6 +78,22 @@ class KnownOrder(Value, frozen=True, kw_only=True):
     client_order_id: str | None
     kind: OrderKind
     ours: bool
+
+
+class Ending(NamedTuple):
+    """A lifecycle that a row of the book records as ended.
+
+    Attributes:
+        at_ms, order_id: When (venue time) and by which order: with evidence `fills` exactly those of its last fill.
+        opened: What the row tells of its beginning.
+        shown_ms: Since when the venue showed it open; None: no look saw it.
+    """
+
+    at_ms: int
+    order_id: str | None
+    evidence: Evidence = Evidence.FILLS
+    opened: Moment = (None, None)
+    shown_ms: int | None = None
 
 
 class History(Value, frozen=True, kw_only=True):
@@ -102,8 +124,8 @@ class Case(Value, frozen=True, kw_only=True):
         history: None: not read yet.
         recorded_trade_ids: Fills that the store recorded for the row's lifecycle.
         known_orders: Orders that the store recorded for it.
-        ended: When (venue time) and by which order lifecycles of this key ended that other rows record; read only for a row
-            that was never seen open, and for a position that the book lacks.
+        ended: Lifecycles of this key that other rows record as ended; read only for a row that was never seen open, and for a
+            position that the book lacks.
         mark: What was seen of this key before and is not decided yet.
         surface: What a second surface says of the key.
         absence_blocked: Why absence may not decide in this account now (a quarantined row), else None.
@@ -122,7 +144,7 @@ class Case(Value, frozen=True, kw_only=True):
     history: History | None = None
     recorded_trade_ids: tuple[str, ...] = ()
     known_orders: tuple[KnownOrder, ...] = ()
-    ended: tuple[tuple[int, str | None], ...] = ()
+    ended: tuple[Ending, ...] = ()
     mark: Mark | None = None
     surface: SurfaceVerdict = SurfaceVerdict.UNKNOWN
     absence_blocked: str | None = None

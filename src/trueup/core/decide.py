@@ -142,7 +142,7 @@ def _shows_what_ended(case: Case, changed_ms: int | None) -> bool:
 def _just_ended(case: Case) -> list[int]:
     """When the key's lifecycles ended that are proven by an order, as far back as an answer can be old."""
     since_ms = case.as_of_ms - _STALEST_MS
-    return [at_ms for at_ms, order_id in case.ended if order_id is not None and at_ms >= since_ms]
+    return [one.at_ms for one in case.ended if one.order_id is not None and one.at_ms >= since_ms]
 
 
 def _is_unmoved(case: Case, row: Position, report: PositionReport) -> bool:
@@ -273,19 +273,21 @@ def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instr
 def since_its_end(case: Case, past: Trace, own: Segment) -> tuple[Segment, ...]:
     """The segment and the lifecycles after it, oldest first: ended ones, and an open one of its own side.
 
-    Where fills are traced leg by leg (Bybit), one of the other side belongs here if the fill that ended its forerunner opened it:
-    a flip. An open one of the other side is that key's own to adopt.
+    Where fills are traced leg by leg (Bybit), one of the other side belongs here if the order that ended its forerunner opened
+    it: a flip, in however many fills. An open one of the other side is that key's own to adopt.
     """
     mine = past.segments[past.segments.index(own) :]
     if not past.by_leg:
         return tuple(one for one in mine if one.closed_at_ms is not None or one.side is own.side)
-    flips = {one.closings[-1].fill.trade_id for one in mine if one.closed_at_ms is not None}
+    flips = {one.closings[-1].fill.order_id for one in mine if one.closed_at_ms is not None}
     side = own.side.opposite
     shown = case.opposite.quantity * side.sign if case.opposite is not None else ZERO
     fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
     other = trace_fills(fills, side, leg=shown, net=shown, hedge=case.hedge)
     ended = [one for one in other.segments if one.closed_at_ms is not None and other.problem is None]
-    flipped = [one for one in ended if one.parts[0].fill.trade_id in flips]
+    flipped = [
+        one for one in ended if one.opening_order_id in flips and (one.opened_at_ms or 0) >= (own.closed_at_ms or 0)
+    ]
     return (own, *sorted((*mine[1:], *flipped), key=lambda one: one.opened_at_ms or 0))
 
 

@@ -4,7 +4,8 @@
    assumed about the beginning; a history that lacks fills shows itself as a beginning that cannot be.
 2. A fill that crosses zero is split: one part ends a lifecycle, the rest begins the next; fee and value go by quantity.
 3. Quantity is conserved: a lifecycle's opening parts less its closing parts (plus what it began with) is what is left of it.
-4. Order, duplication and staleness of the report do not matter: fills are sorted and told apart by their trade ids.
+4. Order, duplication and staleness of the report do not matter: fills are sorted and told apart by trade and order. Only within
+   one millisecond and sequence, where the ids are no numbers, is the order kept in which the venue tells them.
 5. The position mode is switched only while flat: fills that tell their leg and fills that do not meet at zero.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import NamedTuple
 
 from trueup.model.decimals import ZERO
 from trueup.model.orders import Fill, FillKind, OrderSide, Side
@@ -22,7 +24,7 @@ __all__ = ["Part", "Segment", "Trace", "trace_fills"]
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _SHARE = Decimal("1e-12")
 _NOTHING = Decimal("1e-4")
-_ONLY_CLOSES = (FillKind.LIQUIDATION, FillKind.ADL)
+_ONLY_CLOSES = (FillKind.LIQUIDATION, FillKind.ADL, FillKind.SETTLEMENT)
 
 
 class Part(Value, frozen=True, kw_only=True):
@@ -166,15 +168,16 @@ def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal
     """
     unique = {(fill.trade_id, fill.order_id): fill for fill in fills}
     ordered = sorted(unique.values(), key=lambda fill: (fill.at_ms, fill.sequence or 0, _trade_rank(fill.trade_id)))
-    moves = [(fill, _signed_change(fill, side)) for fill in ordered]
-    by_leg = _tells_leg(ordered[-1]) if ordered else hedge
+    states_closed = any(fill.closed_quantity is not None for fill in ordered)
+    moves = [_move(fill, side, states_closed=states_closed) for fill in ordered]
+    by_leg = moves[-1].tells_leg if moves else hedge
     starts_with, gap = _beginning(moves, leg if by_leg or hedge else net, switched=hedge and not by_leg)
     walker = _Walker(starts_with)
     lowest = ZERO
-    for fill, change in moves:
+    for fill, change, tells_leg in moves:
         if change == 0:
             continue
-        if _tells_leg(fill):
+        if tells_leg:
             lowest = min(lowest, side.sign * walker.net, side.sign * (walker.net + change))
         walker.take(fill, change)
     problem = None
@@ -189,12 +192,20 @@ def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal
         segments=tuple(walker.finish()),
         starts_with=starts_with,
         by_leg=by_leg,
-        last_fill_ms=max((fill.at_ms for fill, change in moves if change), default=None),
+        last_fill_ms=max((move.fill.at_ms for move in moves if move.change), default=None),
         problem=problem,
     )
 
 
-def _beginning(moves: list[tuple[Fill, Decimal]], now: Decimal, *, switched: bool) -> tuple[Decimal, Decimal]:
+class _Move(NamedTuple):
+    """What a fill adds to the traced line, signed (long positive), and whether it tells its leg; zero: it touches another leg."""
+
+    fill: Fill
+    change: Decimal
+    tells_leg: bool
+
+
+def _beginning(moves: list[_Move], now: Decimal, *, switched: bool) -> tuple[Decimal, Decimal]:
     """Signed quantity before the first move, and what was open (it cannot be) where the position mode was switched.
 
     Runs backward. Where one fill tells its leg and the next does not, the line is at zero (invariant 5); `switched` says that
@@ -203,34 +214,32 @@ def _beginning(moves: list[tuple[Fill, Decimal]], now: Decimal, *, switched: boo
     level = now
     gap = level if switched else ZERO
     for place in range(len(moves) - 1, -1, -1):
-        level -= moves[place][1]
-        if place and _tells_leg(moves[place - 1][0]) is not _tells_leg(moves[place][0]):
+        level -= moves[place].change
+        if place and moves[place - 1].tells_leg is not moves[place].tells_leg:
             gap = gap or level
     return level, gap
 
 
-def _tells_leg(fill: Fill) -> bool:
-    return fill.position_side is not None or fill.closed_quantity is not None
+def _trade_rank(trade_id: str) -> int:
+    return int(trade_id) if trade_id.isascii() and trade_id.isdigit() else 0
 
 
-def _trade_rank(trade_id: str) -> tuple[int, str]:
-    return (int(trade_id), "") if trade_id.isascii() and trade_id.isdigit() else (0, trade_id)
+def _move(fill: Fill, side: Side, *, states_closed: bool) -> _Move:
+    """Binance states the leg (`position_side`); Bybit states how much of the fill closed (`closed_quantity`), which tells the
+    legs apart in hedge mode and splits a flip in one-way mode. A liquidation, ADL or settlement only ever closes.
 
-
-def _signed_change(fill: Fill, side: Side) -> Decimal:
-    """What the fill adds to the traced position, signed (long positive); zero if it touches another leg only.
-
-    Binance states the leg (`position_side`); Bybit states how much of the fill closed (`closed_quantity`), which tells the
-    legs apart in hedge mode and splits a flip in one-way mode. A liquidation or ADL only ever closes.
+    Args:
+        states_closed: Whether the venue states what fills closed: what it forces then closes all that it filled, said or not.
     """
+    signed = fill.order_side.sign * fill.quantity
     if fill.position_side is not None:
-        return fill.order_side.sign * fill.quantity if fill.position_side is side else ZERO
-    if fill.closed_quantity is not None:
-        opens = Side.LONG if fill.order_side is OrderSide.BUY else Side.SHORT
-        closed = fill.quantity if fill.kind in _ONLY_CLOSES else fill.closed_quantity
-        part = fill.quantity - closed if opens is side else closed
-        return fill.order_side.sign * part
-    return fill.order_side.sign * fill.quantity
+        return _Move(fill, signed if fill.position_side is side else ZERO, tells_leg=True)
+    closed = fill.quantity if states_closed and fill.kind in _ONLY_CLOSES else fill.closed_quantity
+    if closed is None:
+        return _Move(fill, signed, tells_leg=False)
+    opens = Side.LONG if fill.order_side is OrderSide.BUY else Side.SHORT
+    part = fill.quantity - closed if opens is side else closed
+    return _Move(fill, fill.order_side.sign * part, tells_leg=True)
 
 
 class _Walker:

@@ -341,9 +341,11 @@ def cancel_effect(cancel: CancelOrder, position_id: int | None, situation: Situa
     )
 
 
-def amend_effect(row: Position, details: CloseDetails, situation: Situation) -> NewEffect:
+def amend_effect(row: Position, details: CloseDetails, situation: Situation, *, soon: bool) -> NewEffect:
     """The durable reminder to look at a close again; recorded again, it is the same."""
-    amend = AmendClose(symbol=row.symbol, side=row.side, position_id=row.position_id, grade=details.evidence.value)
+    amend = AmendClose(
+        symbol=row.symbol, side=row.side, position_id=row.position_id, grade=details.evidence.value, soon=soon
+    )
     return NewEffect(
         account=situation.account,
         kind=EffectKind.AMEND_CLOSE,

@@ -8,26 +8,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from trueup.core import amounts
-from trueup.core.cases import Case, KnownOrder, Lifecycle
+from trueup.core.cases import Case, Ending, KnownOrder, Lifecycle, Moment
 from trueup.core.lifecycles import Part, Segment, Trace
 from trueup.core.stops import STOP_PREFIX
 from trueup.model.decimals import ZERO
 from trueup.model.instruments import Instrument
 from trueup.model.orders import Fill, FillKind, OrderKind, OrderRecord
-from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position
+from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionKey
 
 __all__ = [
     "CLIENT_PREFIX",
     "CLOSE_PREFIX",
     "SETTLES_MS",
-    "end_of",
+    "endings",
     "exit_reason",
     "fits",
+    "is_recorded",
     "lifecycle_of",
+    "may_be",
     "orders_to_ask",
     "own_segment",
     "shown_at",
@@ -75,19 +77,16 @@ def shown_at(row: Position) -> tuple[int, int]:
     return (at, at) if changed is None else (min(changed, at), max(changed + SETTLES_MS, at))
 
 
-def own_segment(
-    row: Position, trace: Trace, slack_ms: int, ended: tuple[tuple[int, str | None], ...] = ()
-) -> Segment | None:
+def own_segment(row: Position, trace: Trace, slack_ms: int, ended: tuple[Ending, ...] = ()) -> Segment | None:
     """The segment that is the row's lifecycle, None if the fills show none that can be.
 
     Args:
         slack_ms: How far the row's clock may be from the venue's.
-        ended: When and by which order lifecycles of the key ended that other rows record: a row that was never seen open is
-            none of these.
+        ended: Lifecycles of the key that other rows record: a row that was never seen open is none of these.
     """
     candidates = [segment for segment in trace.segments if segment.side is row.side]
     if row.verified_as_of_ms is None:
-        candidates = [segment for segment in candidates if end_of(segment) not in ended]
+        candidates = [segment for segment in candidates if not is_recorded(segment, ended, slack_ms)]
     if row.opening_order_id is not None:
         opened = [s for s in candidates if any(part.fill.order_id == row.opening_order_id for part in s.openings)]
         if opened:
@@ -97,9 +96,58 @@ def own_segment(
     return _begun_with(row, candidates, slack_ms)
 
 
-def end_of(segment: Segment) -> tuple[int | None, str | None]:
-    """When and by which order it ended."""
-    return segment.closed_at_ms, segment.closings[-1].fill.order_id if segment.closings else None
+def endings(rows: Iterable[Position]) -> Mapping[PositionKey, tuple[Ending, ...]]:
+    """What closed rows record as ended, by key."""
+    found: dict[PositionKey, tuple[Ending, ...]] = {}
+    for row in rows:
+        if row.close is None:
+            continue
+        ending = Ending(
+            at_ms=row.close.closed_at_ms,
+            order_id=row.close.closing_order_id,
+            evidence=row.close.evidence,
+            opened=(row.opened_at_ms, row.opening_order_id),
+            shown_ms=shown_at(row)[0] if row.verified_as_of_ms is not None else None,
+        )
+        found[row.key] = (*found.get(row.key, ()), ending)
+    return found
+
+
+def is_recorded(one: Segment | Lifecycle, ended: Iterable[Ending], slack_ms: int) -> bool:
+    """Whether a row of the book has that lifecycle, or (closed on absence) may have it.
+
+    What fills proved is told exactly; another record of a close bears the time of its order, not of its last fill.
+    """
+    opened, end = (one.opened_at_ms, one.opening_order_id), _end_of(one)
+    at_ms, order_id = end
+    if at_ms is None:
+        return False
+    for ending in ended:
+        if ending.evidence is Evidence.FILLS:
+            same = (ending.at_ms, ending.order_id) == end
+        elif ending.order_id is not None:
+            same = ending.order_id == order_id and abs(ending.at_ms - at_ms) <= SETTLES_MS
+        else:
+            same = at_ms <= ending.at_ms and may_be(ending.opened, ending.shown_ms, opened, at_ms, slack_ms)
+        if same:
+            return True
+    return False
+
+
+def may_be(row_opened: Moment, shown_ms: int | None, opened: Moment, ended_ms: int, slack_ms: int) -> bool:
+    """Whether a row that tells of that beginning, seen open since then, may be the lifecycle that opened and ended so."""
+    if shown_ms is not None and shown_ms >= ended_ms:
+        return False
+    row_ms, order_id = row_opened
+    if order_id is not None:
+        return order_id == opened[1]
+    return (opened[0] or 0) - slack_ms <= (row_ms or 0) <= ended_ms
+
+
+def _end_of(one: Segment | Lifecycle) -> Moment:
+    if isinstance(one, Lifecycle):
+        return (one.close.closed_at_ms, one.close.closing_order_id) if one.close is not None else (None, None)
+    return one.closed_at_ms, one.closings[-1].fill.order_id if one.closings else None
 
 
 def _seen_in(row: Position, candidates: list[Segment], slack_ms: int) -> Segment | None:

@@ -31,7 +31,7 @@ from trueup.core.cases import (
 )
 from trueup.core.holding import Holding
 from trueup.core.marks import sighting, told
-from trueup.core.rebuild import shown_at
+from trueup.core.rebuild import is_recorded, may_be, shown_at
 from trueup.core.records import RowRef, closing, exit_order, learned, observation, recorded_trades, refreshed
 from trueup.core.review import cancel_of
 from trueup.core.settlement import Settlement
@@ -215,9 +215,10 @@ class _Settler:
     def _write_close(self, case: Case, verdict: Close) -> None:
         row = verdict.row
         self._out.closes.append(closing(case, verdict))
-        funding_read = case.history is not None and case.history.funding is not None
-        if can_get_better(verdict.details, funding_read=funding_read):
-            self._out.effects.append(narrate.amend_effect(row, verdict.details, self._in))
+        funding = case.history.funding if case.history is not None else None
+        if can_get_better(verdict.details, funding):
+            soon = funding is None or not verdict.details.complete
+            self._out.effects.append(narrate.amend_effect(row, verdict.details, self._in, soon=soon))
         self._cancel_orders(case, row, verdict)
         ended_by = verdict.details.closing_order_id
         self._record(case, verdict.lifecycle, ended_by, _decided(verdict), RowRef(row.position_id))
@@ -249,8 +250,8 @@ class _Settler:
     def _missed(self, case: Case, lifecycle: Lifecycle, close: CloseDetails, observed: tuple[str, str]) -> None:
         """A lifecycle that no look saw and no row records."""
         identity = _identity(case, lifecycle)
-        ended = (case.key.symbol, lifecycle.side, close.closed_at_ms, close.closing_order_id)
-        if identity in self._lifecycles or ended in self._in.ended:
+        ended = self._in.ended.get(case.key._replace(side=lifecycle.side), ())
+        if identity in self._lifecycles or is_recorded(lifecycle, ended, case.policy.new_row_grace_ms):
             return
         if any(_may_be(row, case, lifecycle, close) for row in self._standing):
             return
@@ -389,11 +390,10 @@ def _may_be(row: Position, case: Case, lifecycle: Lifecycle, close: CloseDetails
     """Whether a row that is not decided yet is that lifecycle's: it will close with it."""
     if row.symbol != case.key.symbol or row.side is not lifecycle.side:
         return False
-    if row.verified_as_of_ms is not None and shown_at(row)[0] >= close.closed_at_ms:
-        return False
-    if row.opening_order_id is not None:
-        return row.opening_order_id == lifecycle.opening_order_id
-    return lifecycle.opened_at_ms - case.policy.new_row_grace_ms <= row.opened_at_ms <= close.closed_at_ms
+    told, shown_ms = (row.opened_at_ms, row.opening_order_id), shown_at(row)[0]
+    opened = (lifecycle.opened_at_ms, lifecycle.opening_order_id)
+    seen_ms = shown_ms if row.verified_as_of_ms is not None else None
+    return may_be(told, seen_ms, opened, close.closed_at_ms, case.policy.new_row_grace_ms)
 
 
 def _decided(verdict: Verdict) -> tuple[str, str]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from trueup.core.agreement import Agreed
+from trueup.core.cases import Ending
 from trueup.model.changes import RecordedOrder
 from trueup.model.holds import Hold, Mark
-from trueup.model.orders import Side
-from trueup.model.positions import AccountMode
+from trueup.model.positions import AccountMode, PositionKey
 from trueup.model.values import Value
 
-__all__ = ["Ended", "Situation"]
-
-Ended = tuple[str, Side, int, str | None]
-"""Symbol, side, when (venue time, milliseconds) and by which order a lifecycle ended."""
-
+__all__ = ["Situation"]
 
 _NONE_AGREED = Agreed()
 
@@ -28,7 +25,7 @@ class Situation(Value, frozen=True, kw_only=True):
         active_count: Active rows of the account before this look, unreadable ones included.
         recent_absences: Closes on absence within the window before this look.
         recorded: Open recorded orders of the account's lifecycles.
-        ended: Lifecycles that the book has recorded as ended already: symbol, side, closing time and closing order.
+        ended: Lifecycles that the book has recorded as ended already.
         agreed: Rows that no verdict is needed on.
         marks: Every mark of the account: those of keys that neither side has any more are cleared.
         now_ms: Our clock.
@@ -44,6 +41,6 @@ class Situation(Value, frozen=True, kw_only=True):
     mass_close_fraction: Decimal
     holds: tuple[Hold, ...] = ()
     recorded: tuple[RecordedOrder, ...] = ()
-    ended: frozenset[Ended] = frozenset()
+    ended: Mapping[PositionKey, tuple[Ending, ...]] = {}
     marks: tuple[Mark, ...] = ()
     agreed: Agreed = _NONE_AGREED

@@ -22,12 +22,13 @@ import structlog
 
 from trueup.core import narrate, review
 from trueup.core.agreement import Agreed, agree
-from trueup.core.cases import Case, Close, LookAgain, Verdict, Verified
+from trueup.core.cases import Case, Close, Ending, LookAgain, Verdict, Verified
 from trueup.core.decide import decide_key
+from trueup.core.rebuild import endings
 from trueup.core.records import known_orders
 from trueup.core.settle import settle
 from trueup.core.settlement import Settlement
-from trueup.core.situation import Ended, Situation
+from trueup.core.situation import Situation
 from trueup.engine.histories import Histories
 from trueup.engine.identity import IdentityCheck
 from trueup.engine.looks import FoundTrue, Look, LookOptions, found_true, opened
@@ -55,9 +56,6 @@ _LOOKS = 4
 """How often a look is taken again at once because something moved under it."""
 
 _MEASURE_EVERY_S = 300.0
-
-Ending = tuple[int, str | None]
-"""When (venue time, milliseconds) and by which order a lifecycle ended."""
 
 _LEARN_TRIES = 5
 """So often a row's beginning is asked for: the fills of a fresh one may not be visible yet."""
@@ -294,18 +292,15 @@ class AccountReconciler:
         since = self._clock.now_ms() - self.plan.mass_close_window_ms
         return await self._store.count_events(EventType.CLOSED_ON_ABSENCE, account=self.plan.name, since_ms=since)
 
-    async def _ended(self, decided: list[tuple[Case, Verdict]]) -> frozenset[Ended]:
+    async def _ended(self, decided: list[tuple[Case, Verdict]]) -> Mapping[PositionKey, tuple[Ending, ...]]:
         """What the book has as ended, read where a verdict would record lifecycles that ended since its row's.
 
         They may have a row already: one side of a symbol is decided later than the other when its row is young.
         """
         since = [verdict for _, verdict in decided if isinstance(verdict, Close) and verdict.successors]
         if not since:
-            return frozenset()
-        rows = await self._store.positions(status="closed", account=self.plan.name)
-        return frozenset(
-            (row.symbol, row.side, row.close.closed_at_ms, row.close.closing_order_id) for row in rows if row.close
-        )
+            return {}
+        return endings(await self._store.positions(status="closed", account=self.plan.name))
 
     def _is_blocked(self, key: PositionKey, union: Union) -> bool:
         return key not in union.rows and key.symbol in union.blocked
@@ -377,15 +372,11 @@ class AccountReconciler:
         )
         return known, None
 
-    async def _ended_before(self, cases: list[Case]) -> dict[PositionKey, tuple[Ending, ...]]:
+    async def _ended_before(self, cases: list[Case]) -> Mapping[PositionKey, tuple[Ending, ...]]:
         """A bot may write its row after the lifecycle was adopted and has ended; a view may show one that has ended as open."""
-        found: dict[PositionKey, tuple[Ending, ...]] = {}
-        if any(_never_seen(case) for case in cases):
-            for one in await self._store.positions(status="closed", account=self.plan.name):
-                if one.close:
-                    ending = (one.close.closed_at_ms, one.close.closing_order_id)
-                    found[one.key] = (*found.get(one.key, ()), ending)
-        return found
+        if not any(_never_seen(case) for case in cases):
+            return {}
+        return endings(await self._store.positions(status="closed", account=self.plan.name))
 
     def _review(self, look: Look, orders: OrdersSnapshot, known: _Known, situation: Situation) -> None:
         """Open orders against what is open after this look's decisions."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from trueup.core.amend import Amendment, amended
+from trueup.core.amend import Amendment, amended, funding_is_final
 from trueup.core.cases import Case, LookAgain, NeedsHistory
+from trueup.core.rebuild import endings
 from trueup.core.records import known_orders
 from trueup.core.settle import settle_amended
 from trueup.core.situation import Situation
@@ -36,8 +37,10 @@ _log = structlog.get_logger("trueup.engine")
 _PER_PASS = 5
 _AFTER_FAILURE_MS = 30_000
 _SOON_MS = (2_000, 30_000, 300_000)
+_CREDITED_MS = (180_000,)
 _LATER_MS = (60_000, 600_000, 3_600_000, 21_600_000, 86_400_000)
-"""How long after the close its record is looked at: for one that fills prove, and for one on lesser evidence."""
+"""How long after the close its record is looked at: for one that fills prove, for one that lacks but late funding, and for one on
+lesser evidence."""
 
 
 class Amender:
@@ -83,7 +86,7 @@ class Amender:
             await self._write(owner, effect, amend, found, ended=last)
             return False
         try:
-            await self._amend(owner, effect, record, case, found)
+            await self._amend(owner, effect, amend, record, case, found)
         except Conflict as conflict:
             await self._write(owner, effect, amend, str(conflict), ended=False, failed=True)
             return False
@@ -94,9 +97,8 @@ class Amender:
         view = await self._venue.positions(row.symbol)
         catalog = await self._venue.catalog()
         sides = {report.side: report for report in view.reports if report.symbol == row.symbol}
-        others = [one for one in await self._others(row) if one.key == row.key]
         case = Case(
-            ended=tuple((one.close.closed_at_ms, one.close.closing_order_id) for one in others if one.close),
+            ended=endings(await self._others(row)).get(row.key, ()),
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in record.trades),
             known_orders=known_orders(record.orders),
             key=row.key,
@@ -115,7 +117,9 @@ class Amender:
         closed = await self._store.positions(status="closed", account=row.account)
         return [one for one in closed if one.position_id != row.position_id]
 
-    async def _amend(self, owner: Owner, effect: Effect, record: Record, case: Case, amendment: Amendment) -> None:
+    async def _amend(
+        self, owner: Owner, effect: Effect, amend: AmendClose, record: Record, case: Case, amendment: Amendment
+    ) -> None:
         row, now = record.row, self._clock.now_ms()
         standing: list[Position] = []
         others: list[Position] = []
@@ -133,16 +137,15 @@ class Amender:
             recent_absences=0,
             mass_close_fraction=self._plan.mass_close_fraction,
             recorded=record.orders,
-            ended=frozenset(
-                (one.symbol, one.side, one.close.closed_at_ms, one.close.closing_order_id)
-                for one in others
-                if one.close
-            ),
+            ended=endings(others),
         )
         settlement = settle_amended(case, row, amendment, situation, standing)
         changes = settlement.change_set(self._plan.name, now)
         told = str(settlement.events[0].data["why"])
-        update = _update(effect, now, told, next_ms=now, ended=True, failed=False)
+        better, funding = amendment.lifecycle.close, case.history.funding if case.history is not None else None
+        ended = better is None or funding_is_final(better, funding) or effect.attempts + 1 >= len(_times(amend))
+        next_ms = max(now, _look_at_ms(effect, amend, effect.attempts + 1))
+        update = _update(effect, now, told, next_ms=next_ms, ended=ended, failed=False)
         await self._teller.commit(owner, msgspec.structs.replace(changes, effect_updates=(update,)))
         _log.info("close.amended", account=self._plan.name, position_id=row.position_id, missed=len(settlement.opens))
 
@@ -156,7 +159,9 @@ class Amender:
 
 
 def _times(amend: AmendClose) -> tuple[int, ...]:
-    return _SOON_MS if amend.grade == Evidence.FILLS.value else _LATER_MS
+    if amend.grade != Evidence.FILLS.value:
+        return _LATER_MS
+    return _SOON_MS if amend.soon else _CREDITED_MS
 
 
 def _look_at_ms(effect: Effect, amend: AmendClose, attempts: int) -> int:

@@ -78,12 +78,18 @@ class MarketClose(Value, frozen=True, kw_only=True):
 
 
 class AmendClose(Value, frozen=True, kw_only=True):
-    """Look later whether the history tells more of a close than was known when it was booked. `grade`: what proved it then."""
+    """Look later whether the history tells more of a close than was known when it was booked.
+
+    Attributes:
+        grade: What proved it then.
+        soon: Whether a look could tell more at once, and not only funding that is credited late.
+    """
 
     symbol: str
     side: Side
     position_id: int
     grade: str
+    soon: bool = True
 
 
 class PlaceStop(Value, frozen=True, kw_only=True):

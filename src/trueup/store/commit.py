@@ -201,7 +201,7 @@ class _Commit:
         places = [nth for nth, (_, column) in enumerate(columns) if any(value is not None for value in column)]
         batch = self._statements.trade(tuple(TRADE_COLUMNS[nth] for nth in places))
         told = operator.itemgetter(*places)
-        for group in waves(rows, lambda row: (row[1], row[3])):
+        for group in waves(rows, lambda row: (row[1], row[3], row[4])):
             await batch.run(self._connection, [told(row) for row in group])
 
     async def _effects(self) -> list[int]:

@@ -54,7 +54,7 @@ class MemoryRows:
     active: dict[int, Position] = field(default_factory=dict)
     active_keys: dict[PositionKey, int] = field(default_factory=dict)
     orders: dict[tuple[str, str, str], RecordedOrder] = field(default_factory=dict)
-    trades: dict[tuple[int, str], RecordedTrade] = field(default_factory=dict)
+    trades: dict[tuple[int, str, str], RecordedTrade] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     effects: dict[int, Effect] = field(default_factory=dict)
     undone: dict[int, Effect] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class MemoryCommit:
             del rows.trades[stale]
         for trade, owned_by in trades:
             kept = msgspec.structs.replace(trade, position_id=owned_by, key=None, tag="")
-            rows.trades[owned_by, trade.fill.trade_id] = kept
+            rows.trades[owned_by, trade.fill.trade_id, trade.fill.order_id] = kept
         self._effect_updates()
         effect_ids = tuple(self._effect(effect, linked_to) for effect, linked_to in effects)
         self._hold_updates()

@@ -20,7 +20,7 @@ from trueup.store.legacy import LegacyChoice, LegacyReport, adapt, find_legacy, 
 
 __all__ = ["HEAD", "REVISIONS", "UpgradeReport", "ensure", "upgrade_database"]
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 HEAD: Final = REVISIONS[-1]
 _VERSION_TABLE: Final = "trueup_version"
 _UPGRADE_LOCK: Final = 0x74727565_75700002  # one key of PostgreSQL's advisory locks

@@ -122,7 +122,7 @@ _ORDER_KEPT: Final = (
     "trigger_price",
 )
 _ORDER_STICKY: Final = ("ours", "is_exit")
-_TRADE_UNIQUE: Final = ("position_id", "trade_id")
+_TRADE_UNIQUE: Final = ("position_id", "trade_id", "order_id")
 MARK_COLUMNS: Final = ("account", "symbol", "side", "kind", "first_at_ms", "last_as_of_ms", "count", "detail")
 EFFECT_COLUMNS: Final = (
     "account",

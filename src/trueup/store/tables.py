@@ -263,7 +263,7 @@ class Tables:
             make.text("fill_fee_asset"),
             make.number("fill_realized_pnl"),
             make.number("fill_closed_quantity"),
-            sa.UniqueConstraint("position_id", "trade_id", name="trades_once"),
+            sa.UniqueConstraint("position_id", "trade_id", "order_id", name="trades_once"),
         )
 
     def _events(self, make: _Columns) -> sa.Table:

@@ -14,9 +14,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from tests.contract.store.backends import SqlBackend, SqliteBackend
+from tests.contract.store.values import changes, fill, opened, trade
 from trueup.model.errors import ConfigurationError
 from trueup.store import migrate, migrations, open_store, upgrade
 from trueup.store.database import Database, locate
+from trueup.store.migrations.book_0001 import TABLES, render
 from trueup.store.rows import ORDER_COLUMNS, POSITION_COLUMNS, TRADE_COLUMNS
 from trueup.store.tables import Dialect, schema_of, tables_for
 
@@ -150,6 +152,39 @@ async def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: py
     connection = sqlite3.connect(tmp_path / "new.db")
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     connection.close()
+
+
+_TRADES_OF_REVISION_2 = {
+    "sqlite": (
+        "ALTER TABLE trades RENAME TO kept",
+        render("sqlite", TABLES["trades"][0]),
+        "INSERT INTO trades SELECT * FROM kept",
+        "DROP TABLE kept",
+    ),
+    "postgresql": (
+        "ALTER TABLE {s}trades DROP CONSTRAINT trades_once",
+        "ALTER TABLE {s}trades ADD CONSTRAINT trades_once UNIQUE (position_id, trade_id)",
+    ),
+}
+
+
+async def test_a_store_of_the_second_revision_keeps_its_trades(sql_backend: SqlBackend) -> None:
+    """From the third on a trade is told by its order too."""
+    store = await sql_backend.store()
+    owner = await store.claim("main", "me", 60)
+    position = await opened(store, owner)
+    known = trade(position_id=position.position_id, fill=fill(order_id="bought"))
+    await store.commit(owner, changes(trades=(known,)))
+    await store.aclose()
+    for statement in _TRADES_OF_REVISION_2["sqlite" if isinstance(sql_backend, SqliteBackend) else "postgresql"]:
+        await sql_backend.sql(statement)
+    await sql_backend.sql("UPDATE {s}trueup_version SET version_num = '0002'")
+    assert (await upgrade(sql_backend.url)).revision == migrate.HEAD
+    store = await sql_backend.store()
+    owner = await store.claim("main", "me", 60)
+    other = trade(position_id=position.position_id, fill=fill(order_id="sold"))
+    await store.commit(owner, changes(trades=(known, other)))
+    assert await store.trades_of(position.position_id) == [known, other]
 
 
 async def test_a_store_of_the_first_revision_keeps_its_rows(sql_backend: SqlBackend) -> None:

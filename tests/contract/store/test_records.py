@@ -213,6 +213,17 @@ async def test_a_trade_comes_back_whole_and_once(store: Store, owner: Owner) -> 
     assert await store.trades_of(position.position_id) == [plain, whole]
 
 
+async def test_both_sides_of_a_trade_with_oneself_are_kept(store: Store, owner: Owner) -> None:
+    position = await opened(store, owner)
+    sides = [
+        trade(position_id=position.position_id, fill=fill(order_id=order_id, order_side=side), opening=opens)
+        for order_id, side, opens in (("bought", OrderSide.BUY, True), ("sold", OrderSide.SELL, False))
+    ]
+    for _ in range(2):
+        await store.commit(owner, changes(trades=tuple(sides)))
+        assert await store.trades_of(position.position_id) == sides
+
+
 async def test_one_fill_can_belong_to_two_lifecycles(store: Store, owner: Owner) -> None:
     ended = await opened(store, owner)
     committed = await store.commit(

@@ -23,9 +23,10 @@ from tests.unit.core.core_cases import (
     situation,
 )
 from trueup.core.amend import Amendment, amended, can_get_better
-from trueup.core.cases import NeedsHistory
+from trueup.core.cases import Ending, NeedsHistory
 from trueup.core.settle import settle_amended
 from trueup.model.events import EventType
+from trueup.model.observations import FundingHistory
 from trueup.model.orders import Fill, Funding, OrderKind
 from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position, PositionStatus
 
@@ -118,7 +119,7 @@ def test_a_lifecycle_that_another_row_records_amends_nothing() -> None:
     """Found by the simulation: two rows, one on fills and one on the venue's record of the same close."""
     one = case(closed_row(details(Evidence.CLOSED_PNL, closing_order_id="exit")), None, history([OPEN, EXIT]))
     assert not isinstance(amended(one), str)
-    assert isinstance(amended(msgspec.structs.replace(one, ended=((EXIT.at_ms, EXIT.order_id),))), str)
+    assert isinstance(amended(msgspec.structs.replace(one, ended=(Ending(EXIT.at_ms, EXIT.order_id),))), str)
 
 
 PART = fill(SELL, "2", "105", CLOSED - 5_000, order="part", fee="0.1")
@@ -267,18 +268,38 @@ def test_what_ended_the_lifecycles_that_were_missed_is_asked_for_too() -> None:
     assert asked.order_ids == ("hand", "exit")
 
 
+def funding_until(until_ms: int) -> FundingHistory:
+    return FundingHistory(symbol=BTC, since_ms=T0, until_ms=until_ms, payments=())
+
+
 @pytest.mark.parametrize(
-    ("close", "read", "wanted"),
+    ("close", "read_until", "wanted"),
     [
-        (details(), True, False),
-        (details(), False, True),
-        (details(complete=False), True, True),
-        (details(Evidence.ABSENCE), True, True),
-        (details(Evidence.CLOSED_PNL), True, True),
+        (details(funding=Decimal(0)), CLOSED + 120_000, False),
+        (details(funding=Decimal(0)), CLOSED + 119_999, True),
+        (details(), CLOSED + 1, False),
+        (details(), None, True),
+        (details(complete=False), CLOSED + 120_000, True),
+        (details(Evidence.ABSENCE), CLOSED + 120_000, True),
+        (details(Evidence.CLOSED_PNL), CLOSED + 120_000, True),
     ],
+    ids=["final", "read-early", "not-attributable", "not-read", "incomplete", "absence", "record"],
 )
-def test_which_records_are_looked_at_again(close: CloseDetails, read: bool, wanted: bool) -> None:
-    assert can_get_better(close, funding_read=read) is wanted
+def test_which_records_are_looked_at_again(close: CloseDetails, read_until: int | None, wanted: bool) -> None:
+    assert can_get_better(close, funding_until(read_until) if read_until is not None else None) is wanted
+
+
+@pytest.mark.parametrize(("read_until", "told"), [(CLOSED + 120_000, True), (CLOSED + 119_999, False)])
+def test_a_payment_that_was_credited_late_is_counted_once_all_of_them_are(read_until: int, told: bool) -> None:
+    read = history([OPEN, EXIT], funding=[paid("-0.5")])
+    assert read.funding is not None
+    late = msgspec.structs.replace(read, funding=msgspec.structs.replace(read.funding, until_ms=read_until))
+    better = amended(case(closed_row(details(funding=Decimal(0))), None, late))
+    assert isinstance(better, Amendment) is told
+    if isinstance(better, Amendment):
+        assert better.lifecycle.close is not None
+        assert better.lifecycle.close.funding == Decimal("-0.5")
+    assert isinstance(amended(case(closed_row(details(funding=Decimal("-0.5"))), None, late)), str)
 
 
 def test_the_contract_must_still_be_listed() -> None:
@@ -290,8 +311,14 @@ def test_what_another_row_records_is_not_booked_again() -> None:
     """Found by the simulation, seed 22845: a row that bore a wrong opening order."""
     about = case(closed_row(details(Evidence.ABSENCE)), None, history([OPEN, EXIT]))
     assert isinstance(amended(about), Amendment)
-    told = amended(msgspec.structs.replace(about, ended=((CLOSED, "exit"),)))
+    told = amended(msgspec.structs.replace(about, ended=(Ending(CLOSED, "exit"),)))
     assert told == "no fill of its own is in the history"
+
+
+def test_of_two_rows_that_absence_closed_the_first_that_is_looked_at_has_the_lifecycle() -> None:
+    about = case(closed_row(details(Evidence.ABSENCE)), None, history([OPEN, EXIT]))
+    other = Ending(CLOSED + 90_000, None, Evidence.ABSENCE, (T0, "open"))
+    assert isinstance(amended(msgspec.structs.replace(about, ended=(other,))), Amendment)
 
 
 @pytest.mark.parametrize(

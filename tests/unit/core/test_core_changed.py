@@ -25,7 +25,7 @@ from core_cases import (
     suspected,
 )
 
-from trueup.core.cases import Adjust, Close, LookAgain, NeedsHistory, Suspect, Verdict, Verified
+from trueup.core.cases import Adjust, Close, Ending, LookAgain, NeedsHistory, Suspect, Verdict, Verified
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 from trueup.model.orders import Fill
@@ -266,12 +266,12 @@ def test_a_row_never_seen_is_not_verified_by_what_stood_before_a_close() -> None
     """A bot's row that came late, and an answer that is older than the close of the lifecycle that the row means."""
     stale = case(row(), report(changed=T0), None)
     assert isinstance(decide_key(stale), Verified)
-    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=((VIEW - 3_000, "x"),))), LookAgain)
+    assert isinstance(decide_key(msgspec.structs.replace(stale, ended=(Ending(VIEW - 3_000, "x"),))), LookAgain)
 
 
 def test_of_several_closes_the_last_tells_how_old_a_state_is() -> None:
     stale = case(row(), report(changed=VIEW - 30_000), None)
-    ended = ((VIEW - 50_000, "x"), (VIEW - 3_000, "y"))
+    ended = (Ending(VIEW - 50_000, "x"), Ending(VIEW - 3_000, "y"))
     assert isinstance(decide_key(msgspec.structs.replace(stale, ended=ended[:1])), NeedsHistory)
     assert isinstance(decide_key(msgspec.structs.replace(stale, ended=ended)), LookAgain)
 

@@ -29,7 +29,7 @@ from core_cases import (
     suspected,
 )
 
-from trueup.core.cases import LeaveYoung, LookAgain, NeedsHistory, Suspect
+from trueup.core.cases import Close, Ending, LeaveYoung, LookAgain, NeedsHistory, Suspect
 from trueup.core.decide import LEAD_MS, decide_key, past_of
 from trueup.core.lifecycles import Trace
 from trueup.core.rebuild import fits
@@ -236,6 +236,39 @@ def test_a_flip_on_bybit_closes_the_one_side_beside_the_other() -> None:
     verdict = closed(decide_key(case(row(), None, history(fills), opposite=report(SHORT, "3", entry="110"))))
     assert (verdict.details.quantity, verdict.details.realized_pnl) == (D(5), D(50))
     assert verdict.successors == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "apart_ms"),
+    [
+        ([("b1", "5", "5"), ("b2", "5", "0")], 0),
+        ([("b2", "5", "5"), ("b1", "5", "0")], 0),
+        ([("b2", "3", "3"), ("b1", "4", "2"), ("b3", "3", "0")], 0),
+        ([("b3", "3", "3"), ("b2", "4", "2"), ("b1", "3", "0")], 0),
+        ([("b1", "5", "5"), ("b2", "5", "0")], 900),
+    ],
+    ids=["at-zero", "at-zero-ids-turned", "across", "across-ids-turned", "resting"],
+)
+def test_a_flip_in_several_fills_of_its_order_is_one_bybit(told: list[tuple[str, str, str]], apart_ms: int) -> None:
+    flip = [
+        fill(SELL, quantity, "110", T0 + HOUR + place * apart_ms, closed=gone, order="flip", trade=trade)
+        for place, (trade, quantity, gone) in enumerate(told)
+    ]
+    back = fill(BUY, "5", "105", T0 + 2 * HOUR, closed="5")
+    verdict = decide_close(row(), [fill(BUY, "5", "100", T0, closed="0"), *flip, back])
+    assert verdict.details.realized_pnl == D(50)
+    assert [(one.side, one.quantity, one.realized_pnl) for one in verdict.successors] == [(SHORT, D(5), D(25))]
+
+
+def test_what_the_closing_order_opened_before_is_no_flip_bybit() -> None:
+    """A resting order that opened a short, which ended, and later closed the long of the row."""
+    fills = [
+        fill(SELL, "2", "100", T0 - 2000, closed="0", order="resting"),
+        fill(BUY, "2", "100", T0 - 1000, closed="2"),
+        fill(BUY, "5", "100", T0, closed="0"),
+        fill(SELL, "5", "110", T0 + HOUR, closed="5", order="resting"),
+    ]
+    assert decide_close(row(), fills).successors == ()
 
 
 def test_the_other_leg_of_a_hedge_is_no_successor() -> None:
@@ -563,9 +596,34 @@ def test_a_row_written_after_its_lifecycle_was_adopted_and_ended_does_not_record
     """Found by the simulation: the profit of one lifecycle stood in two rows."""
     fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0"), fill(SELL, "5", "101", T0 - 1000, pnl="5", order="x")]
     late = case(row(opened=T0), None, history(fills))
-    recorded = msgspec.structs.replace(late, ended=((T0 - 1000, "x"),))
+    recorded = msgspec.structs.replace(late, ended=(Ending(T0 - 1000, "x"),))
     assert closed(decide_key(late)).details.closing_order_id == "x"
     assert isinstance(decide_key(recorded), Suspect)
+
+
+@pytest.mark.parametrize(
+    ("ending", "taken"),
+    [
+        (Ending(T0 - 995, "x", Evidence.ORDER), True),
+        (Ending(T0 - 2000, "x", Evidence.CLOSED_PNL), True),
+        (Ending(T0 - 2001, "x", Evidence.CLOSED_PNL), False),
+        (Ending(T0 - 1000, "y", Evidence.ORDER), False),
+        (Ending(T0 - 995, "x"), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 4000, None)), True),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 64_000, None), T0 - 1001), True),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 64_001, None)), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 999, None)), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 4000, None), T0 - 1000), False),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - HOUR, "open")), True),
+        (Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0 - 4000, "another")), False),
+        (Ending(T0 - 1001, None, Evidence.ABSENCE, (T0 - 4000, None)), False),
+    ],
+)
+def test_what_another_row_records_on_lesser_evidence_is_not_booked_by_its_fills(ending: Ending, taken: bool) -> None:
+    """A record bears the time of its order; a row that absence closed is the one that it may be."""
+    fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0", order="open"), fill(SELL, "5", "101", T0 - 1000, order="x")]
+    late = msgspec.structs.replace(case(row(opened=T0), None, history(fills)), ended=(ending,))
+    assert isinstance(decide_key(late), Suspect if taken else Close)
 
 
 def test_a_row_is_not_closed_by_a_lifecycle_that_began_long_before_it_and_ended_before_it() -> None:

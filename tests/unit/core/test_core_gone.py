@@ -29,7 +29,7 @@ from core_cases import (
     suspected,
 )
 
-from trueup.core.cases import Close, KnownOrder, LeaveYoung, NeedsHistory
+from trueup.core.cases import Close, Ending, KnownOrder, LeaveYoung, NeedsHistory
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 from trueup.model.observations import SurfaceVerdict
@@ -330,13 +330,13 @@ def test_a_record_of_a_close_that_another_row_records_closes_nothing() -> None:
     """Found by the simulation: a bot wrote its row late; by then its position had been adopted, closed and recorded."""
     book, past = row(), unread(pnl_record("5", T0 + HOUR))
     assert isinstance(decide_key(case(book, None, past)), Close)
-    for ended in ((T0 + HOUR, None), (T0 + HOUR + 5, "x"), (T0 + HOUR - 5, "x")):
+    for ended in (Ending(T0 + HOUR, None), Ending(T0 + HOUR + 5, "x"), Ending(T0 + HOUR - 5, "x")):
         suspected(decide_key(msgspec.structs.replace(case(book, None, past), ended=(ended,))))
 
 
 def test_a_record_from_before_the_end_of_another_rows_lifecycle_closes_nothing() -> None:
     """Two adopted rows of the key were closed and recorded; what a record tells from between them was theirs."""
-    others = ((T0 + HOUR, "a"), (T0 + 3 * HOUR, "b"))
+    others = (Ending(T0 + HOUR, "a"), Ending(T0 + 3 * HOUR, "b"))
     about = case(row(), None, unread(pnl_record("5", T0 + 2 * HOUR)))
     assert isinstance(decide_key(about), Close)
     suspected(decide_key(msgspec.structs.replace(about, ended=others)))

@@ -81,6 +81,17 @@ def test_same_instant_is_ordered_by_the_venues_own_sequence_before_the_trade_id(
     assert shapes(traced(fills, now="1")) == [("long", "5", "0", True), ("long", "0", "1", True)]
 
 
+def test_same_instant_keeps_the_venues_order_where_ids_are_no_numbers() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, trade="c-1", order="first"),
+        fill(SELL, "5", "101", T0, trade="b-2"),
+        fill(BUY, "1", "102", T0, trade="a-3"),
+    ]
+    trace = traced(fills, now="1")
+    assert shapes(trace) == [("long", "5", "0", True), ("long", "0", "1", True)]
+    assert trace.segments[0].opening_order_id == "first"
+
+
 @pytest.mark.parametrize("trade", ["²", "٣", "7f-a"])
 def test_a_trade_id_of_any_text_is_only_an_id(trade: str) -> None:
     assert shapes(traced([fill(BUY, "5", "100", T0, trade=trade)], now="5")) == [("long", "0", "5", True)]
@@ -156,11 +167,19 @@ def test_bybit_flip_in_one_way_mode_is_split_by_the_closed_quantity() -> None:
     assert (short.quantity, short.opened_at_ms, short.parts[0].quantity) == (D(3), T0 + 1, D(3))
 
 
-@pytest.mark.parametrize("kind", [FillKind.LIQUIDATION, FillKind.ADL])
-def test_a_liquidation_closes_whatever_its_closed_quantity_says(kind: FillKind) -> None:
-    fills = [fill(BUY, "5", "100", T0, closed="0"), fill(SELL, "5", "80", T0 + 1, closed="0", kind=kind)]
-    assert shapes(traced(fills)) == [("long", "5", "0", True)]
-    assert shapes(traced(fills, SHORT)) == []
+@pytest.mark.parametrize("stated", ["0", "2", "5", None])
+@pytest.mark.parametrize("kind", [FillKind.LIQUIDATION, FillKind.ADL, FillKind.SETTLEMENT])
+def test_what_the_venue_forces_closes_whatever_its_closed_quantity_says(kind: FillKind, stated: str | None) -> None:
+    fills = [fill(BUY, "5", "100", T0, closed="0"), fill(SELL, "5", "80", T0 + 1, closed=stated, kind=kind)]
+    for hedge in (False, True):
+        assert shapes(traced(fills, hedge=hedge)) == [("long", "5", "0", True)]
+        assert shapes(traced(fills, SHORT, hedge=hedge)) == []
+
+
+def test_what_the_venue_forces_of_a_net_line_stays_on_it() -> None:
+    fills = [fill(BUY, "5", "100", T0), fill(SELL, "5", "80", T0 + 1, kind=FillKind.SETTLEMENT)]
+    trace = traced(fills, SHORT)
+    assert (shapes(trace), trace.by_leg) == ([("long", "5", "0", True)], False)
 
 
 def test_switching_from_one_way_to_hedge_keeps_the_earlier_lifecycles_out_of_the_legs() -> None:

@@ -23,7 +23,7 @@ from core_cases import (
     report,
 )
 
-from trueup.core.cases import Adopt, Ignore, LookAgain, Reject, Verdict
+from trueup.core.cases import Adopt, Ending, Ignore, LookAgain, Reject, Verdict
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 
@@ -150,8 +150,8 @@ def test_an_opening_beyond_the_reach_is_unverified() -> None:
 # answers that are older than what the book knows, or than each other
 
 
-def ended(at: int, order: str | None = "x") -> tuple[tuple[int, str | None], ...]:
-    return ((at, order),)
+def ended(at: int, order: str | None = "x") -> tuple[Ending, ...]:
+    return (Ending(at, order),)
 
 
 def test_a_position_that_the_book_has_closed_just_now_is_not_adopted_again() -> None:
@@ -175,7 +175,7 @@ def test_what_was_reopened_is_adopted() -> None:
 
 
 @pytest.mark.parametrize("at", [ended(VIEW - 3_000, None), ended(VIEW - 60_001)], ids=["unproven", "long-ago"])
-def test_what_still_stands_after_a_close_is_adopted(at: tuple[tuple[int, str | None], ...]) -> None:
+def test_what_still_stands_after_a_close_is_adopted(at: tuple[Ending, ...]) -> None:
     """A close on absence is an estimate; and no answer is older than a minute."""
     open_still = case(None, report(changed=T0), history([fill(BUY, "5", "100", T0, pnl="0")]))
     assert isinstance(decide_key(msgspec.structs.replace(open_still, ended=at)), Adopt)

@@ -47,7 +47,8 @@ from settle_cases import (
 from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Ignore, KnownOrder, LeaveYoung, LookAgain, NeedsHistory
 from trueup.core.decide import decide_key
-from trueup.model.effects import CancelOrder, EffectKind
+from trueup.core.rebuild import endings
+from trueup.model.effects import AmendClose, CancelOrder, EffectKind
 from trueup.model.events import EventType, Severity
 from trueup.model.holds import HoldKind, HoldState, MarkKind
 from trueup.model.observations import SurfaceVerdict
@@ -257,6 +258,23 @@ def test_the_conditional_order_that_triggered_is_not_cancelled() -> None:
     assert ("BTC/USDT:USDT", "s1", OrderStatus.TRIGGERED) in result.forget_orders
 
 
+@pytest.mark.parametrize(
+    ("asked", "closed_ago_ms", "soon"),
+    [(("orders", "funding"), 120_000, None), (("orders", "funding"), 1_000, False)],
+    ids=["all-is-known", "funding-may-be-credited-late"],
+)
+def test_a_close_of_which_more_may_be_told_leaves_a_reminder(
+    asked: tuple[str, ...], closed_ago_ms: int, soon: bool | None
+) -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "5", "110", VIEW + 60 - closed_ago_ms, pnl="50", order="exit"),
+    ]
+    about = case(seen_row(), None, history(fills, asked=asked), as_of=VIEW + 60)
+    told = [one for one in settled(decide(about)).effects if one.kind is EffectKind.AMEND_CLOSE]
+    assert [from_json(one.payload, AmendClose).soon for one in told] == ([] if soon is None else [soon])
+
+
 # several lifecycles
 
 
@@ -332,15 +350,33 @@ def test_a_lifecycle_between_two_looks_is_inserted_only_where_trueup_may_adopt(w
     assert (result.opens, result.added_closed) == ([], [])
 
 
-def test_a_lifecycle_between_two_looks_that_has_its_row_already_is_not_inserted_again() -> None:
+@pytest.mark.parametrize(
+    ("evidence", "later_ms", "by_order", "inserted"),
+    [
+        (Evidence.FILLS, 0, True, 0),
+        (Evidence.FILLS, 5, True, 1),
+        (Evidence.ORDER, 5, True, 0),
+        (Evidence.CLOSED_PNL, 1_001, True, 1),
+        (Evidence.ABSENCE, 90_000, False, 0),
+    ],
+)
+def test_a_lifecycle_between_two_looks_that_has_its_row_already_is_not_inserted_again(
+    evidence: Evidence, later_ms: int, by_order: bool, inserted: int
+) -> None:
     """Found by the simulation: the short was adopted and ended while the bot's young long row still waited."""
     verdict = _flip_and_back()
     (new,) = settled(verdict).opens
     assert new.close is not None
-    known = frozenset({(new.key.symbol, new.key.side, new.close.closed_at_ms, new.close.closing_order_id)})
-    result = settled(verdict, where=situation(ended=known))
+    told = msgspec.structs.replace(
+        new.close,
+        evidence=evidence,
+        closed_at_ms=new.close.closed_at_ms + later_ms,
+        closing_order_id=new.close.closing_order_id if by_order else None,
+    )
+    other = row(SHORT, "3", opened=T0 + HOUR, position_id=8, status=PositionStatus.CLOSED, close=told)
+    result = settled(verdict, where=situation(ended=endings([other, seen_row()])))
     assert [close.position_id for close in result.closes] == [7]
-    assert result.opens == []
+    assert len(result.opens) == inserted
 
 
 def test_a_lifecycle_that_is_another_rows_own_is_not_inserted_a_second_time() -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 from telling_parts import START_MS, HandClock, open_desk
 
+from tests.unit.core.core_cases import BUY, SELL, case, fill, history
+from trueup.core.amend import Amendment, amended
+from trueup.core.cases import Case
 from trueup.engine.amending import Amender
 from trueup.model.changes import ChangeSet
 from trueup.model.effects import AmendClose, Effect, EffectKind, EffectState, NewEffect
@@ -40,7 +44,7 @@ class Looks:
         return None, "nothing better"
 
 
-async def _looks(monkeypatch: pytest.MonkeyPatch, grade: Evidence) -> Looks:
+async def _looks(monkeypatch: pytest.MonkeyPatch, grade: Evidence, *, soon: bool = True) -> Looks:
     clock = HandClock()
     database = MemoryDatabase(clock.now_ms)
     store = MemoryStore(database)
@@ -60,7 +64,7 @@ async def _looks(monkeypatch: pytest.MonkeyPatch, grade: Evidence) -> Looks:
         }
     )
     owner = await store.claim("main", "test", 1e9)
-    amend = AmendClose(symbol="BTC/USDT:USDT", side=Side.LONG, position_id=row_id, grade=grade.value)
+    amend = AmendClose(symbol="BTC/USDT:USDT", side=Side.LONG, position_id=row_id, grade=grade.value, soon=soon)
     effect = NewEffect(
         account="main",
         kind=EffectKind.AMEND_CLOSE,
@@ -88,6 +92,13 @@ async def test_the_book_says_when_the_next_look_is_due(monkeypatch: pytest.Monke
     assert looks.at_ms == [MINUTE_MS, 10 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS]
 
 
+async def test_what_lacks_but_late_funding_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = await _looks(monkeypatch, Evidence.FILLS, soon=False)
+    for looks.clock.at_ms in (START_MS + 179_999, START_MS + 180_000):
+        await looks.amender.run_pass(looks.owner)
+    assert (looks.at_ms, (await looks.effect()).state) == ([180_000], EffectState.DONE)
+
+
 async def test_a_look_that_failed_is_made_again_soon_and_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = await _looks(monkeypatch, Evidence.FILLS)
     looks.answers = False
@@ -95,3 +106,29 @@ async def test_a_look_that_failed_is_made_again_soon_and_not_counted(monkeypatch
     await looks.amender.run_pass(looks.owner)
     effect = await looks.effect()
     assert (effect.attempts, effect.next_attempt_at_ms) == (0, looks.clock.at_ms + 30_000)
+
+
+@pytest.mark.parametrize(("read_until", "state"), [(119_999, EffectState.PENDING), (120_000, EffectState.DONE)])
+async def test_a_record_whose_funding_is_not_final_is_looked_at_again_though_it_was_amended(
+    monkeypatch: pytest.MonkeyPatch, read_until: int, state: EffectState
+) -> None:
+    looks = await _looks(monkeypatch, Evidence.FILLS)
+    record = await looks.store.record_of((await looks.effect()).position_id or 0)
+    assert record is not None
+    bought = fill(BUY, "1", "100", START_MS - 5_000, order="open")
+    past = history([bought, fill(SELL, "1", "110", START_MS, order="exit")])
+    assert past.funding is not None
+    past = msgspec.structs.replace(past, funding=msgspec.structs.replace(past.funding, until_ms=START_MS + read_until))
+    about = case(record.row, None, past, as_of=START_MS + HOUR_MS)
+
+    async def found(_: object) -> tuple[Case, Amendment | str]:
+        better = amended(about)
+        assert isinstance(better, Amendment), better
+        return about, better
+
+    monkeypatch.setattr(looks.amender, "_found", found)
+    looks.clock.at_ms += 2_000
+    await looks.amender.run_pass(looks.owner)
+    effect = await looks.effect()
+    assert (effect.state, effect.attempts) == (state, 1)
+    assert effect.next_attempt_at_ms == START_MS + 30_000

@@ -103,6 +103,16 @@ async def test_binance_a_full_page_is_continued_by_id(binance: BinanceVenue, ser
     assert [int(fill.trade_id) for fill in history.fills] == list(range(2_500))
 
 
+async def test_binance_both_sides_of_a_trade_with_oneself_are_fills(binance: BinanceVenue, server: Loopback) -> None:
+    """Two of one account's orders met: one trade id, two orders; the second of them begins the next page."""
+    rows = [trade(number, NOW_MS - 5000 + number) for number in range(1_000)]
+    rows.append(trade(999, NOW_MS - 4001, orderId=1, side="BUY"))
+    server.on(TRADES, trades_of(rows))
+    history = await binance.fills(BTC, NOW_MS - DAY_MS)
+    assert [(fill.trade_id, fill.order_id) for fill in history.fills[-2:]] == [("999", "1899"), ("999", "1")]
+    assert len(history.fills) == 1_001
+
+
 async def test_binance_asks_no_farther_than_the_venue_reaches(binance: BinanceVenue, server: Loopback) -> None:
     server.on(TRADES, trades_of([]))
     history = await binance.fills(BTC, 0)

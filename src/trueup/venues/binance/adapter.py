@@ -169,12 +169,12 @@ class BinanceVenue(VenueBase):
         reach_ms = until_ms - FILLS_REACH_MS
         start_ms = max(since_ms, reach_ms)
         latest_ms = self._time.latest_ms() if before_ms is None else before_ms - 1
-        fills: dict[str, Fill] = {}
+        fills: dict[tuple[str, str], Fill] = {}  # a trade with oneself is two of them, under one trade id
         for window_start, window_end in windows(start_ms, latest_ms):
             until_ms = self._time.began_ms() if before_ms is None else before_ms
             for row in await self._trades_of(instrument, window_start, window_end, source):
                 fill = exact(source, fill_of, row, symbol)
-                fills[fill.trade_id] = fill
+                fills[fill.trade_id, fill.order_id] = fill
         return FillHistory(
             symbol=symbol,
             since_ms=start_ms,
@@ -184,7 +184,7 @@ class BinanceVenue(VenueBase):
         )
 
     async def _trades_of(self, instrument: Instrument, start_ms: int, end_ms: int, source: str) -> list[wire.TradeRow]:
-        """All trades of one window. A full page is continued by trade id, which the venue does not mix with times."""
+        """All trades of one window. A full page is continued from its last trade id, which the venue does not mix with times."""
         about: dict[str, str | int] = {"symbol": instrument.venue_symbol, "limit": _PAGE}
         params: dict[str, str | int] = {**about, "startTime": start_ms, "endTime": end_ms}
         rows: list[wire.TradeRow] = []
@@ -195,10 +195,10 @@ class BinanceVenue(VenueBase):
             last_ms = max((exact(source, whole, row.time, "time of a trade") for row in page), default=end_ms)
             if len(page) < _PAGE or last_ms > end_ms:
                 return rows
-            following_id = max(exact(source, whole, row.id, "id of a trade") for row in page) + 1
-            if following_id <= next_id:
+            last_id = max(exact(source, whole, row.id, "id of a trade") for row in page)
+            if last_id <= next_id:
                 raise Unobserved(source, f"trades from id {next_id} on do not advance")
-            next_id = following_id
+            next_id = last_id
             params = {**about, "fromId": next_id}
 
     async def funding(self, symbol: str, since_ms: int) -> FundingHistory:
