@@ -75,7 +75,9 @@ class Acts:
         order = await self._listed(cancel)
         book = await self._store.active(self._account)
         if await self._open(cancel) is not None:
-            return Attempt(done=True, kept=True, outcome="a position is open there: the order belongs to it")
+            return Attempt(
+                done=True, kept=True, look_again=True, outcome="a position is open there: the order belongs to it"
+            )
         if any((row.symbol, row.side) == (cancel.symbol, cancel.side) for row in book.positions):
             return Attempt(
                 done=True, kept=True, outcome="the book has an open position there: looks decide on it first"

@@ -154,8 +154,8 @@ class EffectsWorker:
             NotOwner: It is another's by now.
         """
         holder = await self._store.owner_of(self._plan.name)
-        if holder != owner:
-            now = f"{holder.holder}, epoch {holder.epoch}, holds it" if holder is not None else "the lease ran out"
+        if holder is not None and holder != owner:
+            now = f"{holder.holder}, epoch {holder.epoch}, holds it"
             raise NotOwner(f"account {self._plan.name!r}: {owner.holder} (epoch {owner.epoch}) lost it: {now}")
         return not await self._store.is_paused(self._plan.name)
 

@@ -510,8 +510,10 @@ def _match(row: Position, lives: list[Lifecycle]) -> Lifecycle | None:
     ended = [life for life in lives if life.closed_ms is not None]
     exact = [life for life in ended if life.closed_ms == close.closed_at_ms]
     if exact or close.evidence is Evidence.FILLS:
-        # A venue whose clock stands still ends several in one millisecond: the row's is the one that began when it says.
-        return min(reversed(exact), key=lambda life: abs(life.opened_ms - row.opened_at_ms), default=None)
+        # A venue whose clock stands still ends several in one millisecond: the row's is the one that its order closed, else the
+        # one that began when it says.
+        told = [life for life in exact if close.closing_order_id in life.closing_ids]
+        return min(reversed(told or exact), key=lambda life: abs(life.opened_ms - row.opened_at_ms), default=None)
     # Never seen open: it may be the row of what began when it was made, and of nothing later.
     latest_ms = close.closed_at_ms if row.verified_as_of_ms is not None else row.opened_at_ms + _SLACK_MS
     begun = [life for life in ended if life.opened_ms <= min(latest_ms, close.closed_at_ms)]
@@ -530,7 +532,8 @@ def _amounts(row: Position, life: Lifecycle) -> Iterator[Problem]:
         told.append(("profit", close.realized_pnl, life.pnl))
         if fees and close.complete:
             told += [(f"fee in {asset}", fees.get(asset, Decimal(0)), amount) for asset, amount in life.fees.items()]
-        told.append(("funding", close.funding, life.funding))
+        if not life.shares_payment:
+            told.append(("funding", close.funding, life.funding))
     for what, recorded, real in told:
         if isinstance(recorded, Decimal) and isinstance(real, Decimal) and abs(recorded - real) > _MONEY:
             text = f"row {row.position_id} {row.key} ({close.evidence.value}): {what} {recorded}, in truth {real}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from trueup.sim.world.ids import uuid_text
 from trueup.sim.world.types import ConditionalKind, ExecType, Fill, Leg, Side
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Lifecycle:
     Attributes:
         opened_ms, closed_ms: Venue time; `closed_ms` None while it is open.
         opened: Total quantity that was opened. `closed`: that was closed so far.
+        shares_payment: Funding was paid in the very millisecond of its beginning or end: no venue states whose it was.
     """
 
     account: str
@@ -54,11 +56,18 @@ class Lifecycle:
     reason: str | None = None
     closing_client_id: str = ""
     fills: list[Fill] = field(default_factory=list)
+    shares_payment: bool = False
 
     @property
     def name(self) -> str:
         side = "long" if self.side is Side.BUY else "short"
         return f"{self.account} {self.symbol} {side}"
+
+    @property
+    def closing_ids(self) -> tuple[str, ...]:
+        """The id of the order of its last fill, as either venue writes it."""
+        order_id = self.fills[-1].order_id or 0
+        return str(order_id), uuid_text(order_id)
 
     @property
     def open_quantity(self) -> Decimal:
@@ -86,6 +95,13 @@ class Truth:
             for fill in rows[place:]:
                 self._take(fill)
             self._read[spec.name] = len(rows)
+            if len(rows) != place:
+                self._share(spec.name, {fill.at_ms for fill in rows if fill.exec_type is ExecType.FUNDING})
+
+    def _share(self, account: str, paid_ms: set[int]) -> None:
+        for (owner, _, _), lives in self.lifecycles.items():
+            for life in lives if owner == account else ():
+                life.shares_payment = life.opened_ms in paid_ms or life.closed_ms in paid_ms
 
     def of(self, account: str, symbol: str, side: str) -> list[Lifecycle]:
         """The lifecycles of a key, oldest first. `side`: ``long`` or ``short``."""

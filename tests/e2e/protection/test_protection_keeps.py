@@ -209,15 +209,34 @@ async def test_the_venue_has_no_room_for_another_conditional(house: House, venue
 async def test_no_room_but_too_many_of_ours(house: House, venue: str) -> None:
     """What of ours is not needed goes first, then there is room; never the last one."""
     guard = await held(house, venue)
-    guard.place("long", "1", "2850", client_id="tu-sl-99-x-0")
+    guard.place("long", "2", "2850", client_id="tu-sl-99-x-0")
     guard.place("long", "1", "2840", client_id="tu-sl-99-x-1")
-    for number in range(198 if venue == "binanceusdm" else 8):
-        guard.place("long", "1", f"{3100 + number}", entry=True)
+    _fill_up(guard, but=2)
     await guard.run()
     report = await guard.run()
     assert report.exit_code == 0
     [stop] = guard.ours()
     assert (stop.quantity, stop.trigger_price) == (D(2), D(2850))
+
+
+@BOTH
+async def test_no_room_and_all_of_ours_are_needed(house: House, venue: str) -> None:
+    """Two halves cover together what neither does: none goes, and that the better one has no room is told."""
+    guard = await held(house, venue)
+    guard.place("long", "1", "2850", client_id="tu-sl-99-x-0")
+    guard.place("long", "1", "2840", client_id="tu-sl-99-x-1")
+    _fill_up(guard, but=2)
+    for _ in range(2):
+        report = await guard.run()
+        assert (report.exit_code, report.protection.unprotected) == (5, ())
+    assert guard.judge.lost == []
+    assert {event["reason"] for event in await guard.events("STOP_FAILED")} == {"too_many_conditionals"}
+
+
+def _fill_up(guard: Guard, *, but: int) -> None:
+    """Somebody's entries take all the room that the venue has for conditional orders, but so many."""
+    for number in range((200 if guard.plan.venue == "binanceusdm" else 10) - but):
+        guard.place("long", "1", f"{3100 + number}", entry=True)
 
 
 BELOW_MINIMUM = {"binanceusdm": (-4004, "Quantity less than min quantity."), "bybit": (10001, "The number of contracts exceeds minimum limit allowed")}  # fmt: skip  # noqa: E501
