@@ -135,6 +135,23 @@ async def test_an_order_comes_back_and_is_recorded_once(store: Store, owner: Own
     assert (known.ours, known.is_exit, known.seen_at_ms) == (True, True, NOW_MS + 50)
 
 
+async def test_an_order_stays_ours_in_its_lifecycle_unless_it_was_rejected(store: Store, owner: Owner) -> None:
+    async def recorded(position_id: int | None, *, ours: bool = False) -> bool:
+        await store.commit(owner, changes(orders=(order(position_id=position_id, ours=ours),)))
+        [known] = await store.orders_of(before.position_id if position_id is None else position_id)
+        return known.ours
+
+    before, after = await opened(store, owner), await opened(store, owner, SHORT)
+    assert await recorded(before.position_id, ours=True)
+    assert await recorded(before.position_id)
+    assert await recorded(None)
+    assert not await recorded(after.position_id), "another stop under the same id"
+    assert await recorded(after.position_id, ours=True)
+    refused = (LONG.symbol, order().order_id, OrderStatus.REJECTED)
+    await store.commit(owner, changes(forget_orders=(refused,)))
+    assert not await recorded(after.position_id), "it was never set: this one is somebody else's"
+
+
 async def test_an_order_named_twice_in_one_commit_ends_as_the_last(store: Store, owner: Owner) -> None:
     position = await opened(store, owner)
     one = order(position_id=position.position_id)
