@@ -222,6 +222,10 @@ class Venue(Protocol):
         """
         ...
 
+    async def trailing_id(self, report: PositionReport) -> str | None:
+        """The order id under which looks show that position's trailing stop of the venue's own; None: it bears a client id."""
+        ...
+
     async def place_trailing(self, report: PositionReport, order: TrailingOrder, trigger_by: str) -> None:
         """Sets a trailing stop of the venue's own under a position that was just read.
 

@@ -5,6 +5,9 @@
    under a client id is never sent under it again.
 3. A refusal is told once and tried again after a wait. The fixed stop is another's work: it stands all the while.
 4. A position that was found right is asked for again only when it changed, or after `_CHECK_S`.
+5. Where it bears no client id (Bybit: it sits on the position) it is recorded as ours before it is asked for: neither a kill nor
+   a refused write makes it the user's. A refusal takes that back. What stands and was not told yet is told by a later round.
+   Where our request never left, one that the user sets counts as ours; that one, too, is never touched.
 """
 
 from __future__ import annotations
@@ -109,7 +112,8 @@ class NativeTrailing:
     async def _serve(self, owner: Owner, row: Position) -> float:
         """Seconds after which the position is to be asked for again."""
         listed = (await self._venue.open_orders(row.symbol)).orders
-        recorded = await self._store.orders_of(row.position_id)
+        known = await self._store.orders_of(row.position_id)
+        recorded = [order for order in known if order.status is not OrderStatus.REJECTED]
         view = await self._venue.positions(row.symbol)
         report = next((one for one in view.reports if (one.symbol, one.side) == (row.symbol, row.side)), None)
         if report is None or view.quarantined:
@@ -128,10 +132,13 @@ class NativeTrailing:
         if client_id is None:
             return _RETRY_S
         wish = msgspec.structs.replace(wish, client_order_id=client_id)
+        asked = await self._venue.trailing_id(report)
+        if asked is not None:
+            await self._write_asked(owner, row, asked)
         try:
             await self._venue.place_trailing(report, wish, self._plan.stops.trigger_by)
         except Rejected as refused:
-            await self._refused(owner, row, refused)
+            await self._refused(owner, row, refused, asked)
             return _REFUSED_S
         except OutcomeUnknown as error:
             _log.warning("native_trailing.not_answered", account=self._plan.name, problem=str(error))
@@ -165,8 +172,30 @@ class NativeTrailing:
                 return order
         return None
 
+    async def _write_asked(self, owner: Owner, row: Position, order_id: str) -> None:
+        """What is about to be asked for is ours."""
+        now = self._clock.now_ms()
+        record = RecordedOrder(
+            account=self._plan.name,
+            symbol=row.symbol,
+            order_id=order_id,
+            position_id=row.position_id,
+            order_list=OrderList.ATTACHED,
+            kind=OrderKind.TRAILING_STOP,
+            order_side=row.side.exit_side,
+            status=OrderStatus.UNKNOWN,
+            closing=True,
+            ours=True,
+            seen_at_ms=now,
+        )
+        await self._teller.commit(owner, ChangeSet(account=self._plan.name, now_ms=now, orders=(record,)))
+
     async def _write(self, owner: Owner, row: Position, order: OpenOrder, wish: TrailingOrder | None) -> None:
-        """It stands: recorded as ours, told where it was set just now."""
+        """It stands: recorded as ours, and told where it was set just now or nobody was told of it yet.
+
+        Args:
+            wish: As it was set just now; None: it stood already.
+        """
         fresh = await self._store.position(row.position_id)
         if fresh is None or fresh.status is not PositionStatus.ACTIVE:
             return
@@ -189,7 +218,9 @@ class NativeTrailing:
             seen_at_ms=now,
         )
         update = UpdatePosition(position_id=row.position_id, version=fresh.version, has_trailing_stop=True)
-        events = () if wish is None else (self._set_event(row, order, wish, now),)
+        told = wish is None and fresh.has_trailing_stop
+        activation = order.trigger_price if wish is None else wish.activation_price
+        events = () if told else (self._set_event(row, order, activation, now),)
         changes = ChangeSet(
             account=self._plan.name,
             now_ms=now,
@@ -200,24 +231,27 @@ class NativeTrailing:
         await self._teller.commit(owner, changes)
         self._told.discard(row.position_id)
 
-    async def _refused(self, owner: Owner, row: Position, refused: Rejected) -> None:
+    async def _refused(self, owner: Owner, row: Position, refused: Rejected, asked: str | None) -> None:
         """Told once a position, until one is set."""
         _log.warning("native_trailing.refused", account=self._plan.name, symbol=row.symbol, problem=str(refused))
+        now = self._clock.now_ms()
+        if asked is not None:
+            forget = ((row.symbol, asked, OrderStatus.REJECTED),)
+            await self._teller.commit(owner, ChangeSet(account=self._plan.name, now_ms=now, forget_orders=forget))
         if row.position_id in self._told:
             return
-        now = self._clock.now_ms()
         data: dict[str, object] = {"code": refused.code, "problem": str(refused)}
         event = self._event(EventType.TRAILING_STOP_FAILED, Severity.ERROR, row, data, now)
         await self._teller.commit(owner, ChangeSet(account=self._plan.name, now_ms=now, events=(event,)))
         self._told.add(row.position_id)
 
-    def _set_event(self, row: Position, order: OpenOrder, wish: TrailingOrder, now: int) -> NewEvent:
+    def _set_event(self, row: Position, order: OpenOrder, activation: Decimal | None, now: int) -> NewEvent:
         data: dict[str, object] = {
             "order_id": order.order_id,
             "client_order_id": order.client_order_id,
             "quantity": format(order.quantity, "f") if order.quantity is not None else None,
-            "callback_percent": format(wish.callback_percent, "f"),
-            "activation_price": format(wish.activation_price, "f") if wish.activation_price is not None else None,
+            "callback_percent": format(self._plan.trailing.policy.callback_percent, "f"),
+            "activation_price": format(activation, "f") if activation is not None else None,
         }
         return self._event(EventType.TRAILING_STOP_SET, Severity.INFO, row, data, now)
 

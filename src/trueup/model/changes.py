@@ -103,7 +103,8 @@ class RecordedOrder(Value, frozen=True, kw_only=True):
 
     Attributes:
         closing: Whether it has close semantics for the lifecycle: only such an order is ours to cancel at its end.
-        ours: Whether it bears our client-id prefix or was recorded as set by us.
+        ours: Whether it bears our client-id prefix or was recorded as set by us: that stays with the lifecycle, unless it was
+            rejected. Another lifecycle may have an order of the same id (a stop that sits on a position).
     """
 
     account: str

@@ -32,7 +32,7 @@ from trueup.store.changeset import Inserted, RowState
 from trueup.store.columns import closing_columns, opened_columns, order_row, trade_row, updated_columns
 from trueup.store.database import Database
 from trueup.store.limits import UNBOUND_DAYS, UNBOUND_KEPT
-from trueup.store.rows import TRADE_COLUMNS
+from trueup.store.rows import TRADE_COLUMNS, storable
 from trueup.store.statements import OPEN_COLUMNS, UPDATE_COLUMNS, Statements, statements_for
 
 __all__ = ["commit", "fence"]
@@ -213,8 +213,9 @@ class _Commit:
         for effect in effects:
             owned_by = self._inserted.optional(f"effect {effect.dedup_key}", effect.position_id, effect.key)
             at_ms = effect.created_at_ms
-            row = (account, effect.kind.value, effect.dedup_key, effect.payload, owned_by)
-            rows.setdefault(effect.dedup_key, (*row, EffectState.PENDING.value, 0, at_ms, at_ms))
+            key = storable(effect.dedup_key)
+            row = (account, effect.kind.value, key, effect.payload, owned_by)
+            rows.setdefault(key, (*row, EffectState.PENDING.value, 0, at_ms, at_ms))
         if self._on_pg:
             found = await statements.effect.fetch(self._connection, list(rows.values()))
         else:
@@ -222,7 +223,7 @@ class _Commit:
             wanted = await statements.effect_ids.run(self._connection, account=account, wanted=to_json(list(rows)))
             found = list(wanted.fetchall())
         ids = {row[0]: row[1] for row in found}
-        return [ids[effect.dedup_key] for effect in effects]
+        return [ids[storable(effect.dedup_key)] for effect in effects]
 
     async def _effect_updates(self) -> None:
         updates = self._changes.effect_updates
@@ -267,7 +268,7 @@ class _Commit:
         standing = sa.select(holds.c.id).where(
             holds.c.account == hold.account,
             holds.c.kind == hold.kind.value,
-            holds.c.fingerprint == hold.fingerprint,
+            holds.c.fingerprint == storable(hold.fingerprint),
             holds.c.state.in_([state.value for state in changeset.STANDING]),
         )
         known = (await self._connection.execute(standing)).scalar()
@@ -278,10 +279,10 @@ class _Commit:
                 account=hold.account,
                 kind=hold.kind.value,
                 state=HoldState.OPEN.value,
-                fingerprint=hold.fingerprint,
+                fingerprint=storable(hold.fingerprint),
                 keys=to_json(hold.keys),
                 position_ids=to_json(hold.position_ids),
-                summary=hold.summary,
+                summary=storable(hold.summary),
                 data=to_json(hold.data),
                 raised_at_ms=hold.raised_at_ms,
             )

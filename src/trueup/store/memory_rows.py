@@ -277,6 +277,8 @@ class MemoryCommit:
         known = self._rows.orders.get(place)
         order = msgspec.structs.replace(new, position_id=position_id, key=None, tag="")
         if known is not None:
+            same = position_id is None or known.position_id in (None, position_id)
+            stays = known.ours and same and known.status is not OrderStatus.REJECTED
             order = msgspec.structs.replace(
                 order,
                 position_id=_given(order.position_id, known.position_id),
@@ -285,7 +287,7 @@ class MemoryCommit:
                 filled_quantity=_given(order.filled_quantity, known.filled_quantity),
                 average_price=_given(order.average_price, known.average_price),
                 trigger_price=_given(order.trigger_price, known.trigger_price),
-                ours=order.ours or known.ours,
+                ours=order.ours or stays,
                 is_exit=order.is_exit or known.is_exit,
             )
         self._rows.orders[place] = order

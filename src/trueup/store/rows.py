@@ -4,6 +4,8 @@
    binanceusdm); everything else is `Unreadable`, with the column, what was expected and what was found.
 2. NULL is unknown (None). A price of zero is unknown too; a quantity of zero is unreadable: nothing is guessed.
 3. Amounts and times come back digit for digit, millisecond for millisecond.
+4. What no database takes as text (PostgreSQL no NUL, neither a lone surrogate) is written as the replacement character on both:
+   no text can keep a change from being written.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ __all__ = [
     "read_order",
     "read_position",
     "read_trade",
+    "storable",
     "unreadable",
 ]
 
@@ -96,14 +99,20 @@ _FLAGS: Final[dict[object, bool]] = {
     "0": False,
     0: False,
 }
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?( ?(Z|z|UTC|[+-]\d\d(:?\d\d)?))?")
 
 
 def encoders(dialect: str) -> dict[str, Callable[[Any], Any]]:
     """How each kind of column wants its value (None never reaches them)."""
     if dialect == "postgresql":
-        return {"instant": lambda at_ms: _EPOCH + at_ms * _MILLISECOND}
-    return {"number": decimal_text, "instant": time_text, "flag": int}
+        return {"instant": lambda at_ms: _EPOCH + at_ms * _MILLISECOND, "text": storable}
+    return {"number": decimal_text, "instant": time_text, "flag": int, "text": storable}
+
+
+def storable(text: str) -> str:
+    """The text as both databases keep it."""
+    return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub("\ufffd", text)
 
 
 def read_instant(value: object, what: str) -> int:

@@ -121,7 +121,6 @@ _ORDER_KEPT: Final = (
     "average_price",
     "trigger_price",
 )
-_ORDER_STICKY: Final = ("ours", "is_exit")
 _TRADE_UNIQUE: Final = ("position_id", "trade_id", "order_id")
 MARK_COLUMNS: Final = ("account", "symbol", "side", "kind", "first_at_ms", "last_as_of_ms", "count", "detail")
 EFFECT_COLUMNS: Final = (
@@ -374,8 +373,16 @@ class Statements:
                 if name not in ("account", "symbol", "order_id", "created_at")
             }
             values |= {name: sa.func.coalesce(new[name], table.c[name]) for name in _ORDER_KEPT}
-            values |= {name: sa.or_(new[name], table.c[name]) for name in _ORDER_STICKY}
-            return values
+            same = sa.or_(
+                new["position_id"].is_(None),
+                table.c.position_id.is_(None),
+                new["position_id"] == table.c.position_id,
+            )
+            stays = sa.and_(table.c.ours, same, table.c.status != sa.text("'rejected'"))
+            return values | {
+                "ours": sa.or_(new["ours"], stays),
+                "is_exit": sa.or_(new["is_exit"], table.c.is_exit),
+            }
 
         unique = ("account", "symbol", "order_id")
         return upsert_batch(self.dialect, self.tables.orders, ORDER_WRITE_COLUMNS, unique, update)

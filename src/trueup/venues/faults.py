@@ -4,7 +4,8 @@
    chosen by URL and do not match on another host.
 2. For a question (read) whatever is not understood is `Unobserved`. For an action, whatever may have been carried out
    is `OutcomeUnknown`; only a code that says "not carried out" is `Rejected`.
-3. No text that leaves here holds a key, a secret, a signature or a query string.
+3. No text that leaves here holds a key, a secret, a signature or a query string, nor a control character (a proxy's answer may be
+   any bytes): the replacement character stands for each.
 
 Source: Binance USDⓈ-M "Error Codes"; Bybit v5 "Error Codes"; docs/venues.md for what was seen.
 """
@@ -150,12 +151,13 @@ def _by_code(
 
 
 class Scrubber:
-    """Takes keys, secrets, signatures and query strings out of a text, and shortens it."""
+    """Takes keys, secrets, signatures, query strings and control characters out of a text, and shortens it."""
 
     _QUERY = re.compile(r"\?\S*")
     _PARAMETER = re.compile(
         r"(?i)\b(signature|sign|api_?key|secret|timestamp|x-mbx-apikey|listenKey)\b(\"?\s*[=:]\s*\"?)[^&\s\",}]+"
     )
+    _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
     _MAX = 200
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -165,7 +167,7 @@ class Scrubber:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         text = self._PARAMETER.sub(r"\1\2***", self._QUERY.sub("?***", text))
-        text = " ".join(text.split())
+        text = self._CONTROL.sub("\ufffd", " ".join(text.split()))
         return text if len(text) <= self._MAX else text[: self._MAX - 3] + "..."
 
     def __repr__(self) -> str:

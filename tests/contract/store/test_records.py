@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.contract.store.backends import SqlBackend
 from tests.contract.store.values import (
     LONG,
     NOW_MS,
@@ -132,6 +133,23 @@ async def test_an_order_comes_back_and_is_recorded_once(store: Store, owner: Own
         first.trigger_price,
     )
     assert (known.ours, known.is_exit, known.seen_at_ms) == (True, True, NOW_MS + 50)
+
+
+async def test_an_order_stays_ours_in_its_lifecycle_unless_it_was_rejected(store: Store, owner: Owner) -> None:
+    async def recorded(position_id: int | None, *, ours: bool = False) -> bool:
+        await store.commit(owner, changes(orders=(order(position_id=position_id, ours=ours),)))
+        [known] = await store.orders_of(before.position_id if position_id is None else position_id)
+        return known.ours
+
+    before, after = await opened(store, owner), await opened(store, owner, SHORT)
+    assert await recorded(before.position_id, ours=True)
+    assert await recorded(before.position_id)
+    assert await recorded(None)
+    assert not await recorded(after.position_id), "another stop under the same id"
+    assert await recorded(after.position_id, ours=True)
+    refused = (LONG.symbol, order().order_id, OrderStatus.REJECTED)
+    await store.commit(owner, changes(forget_orders=(refused,)))
+    assert not await recorded(after.position_id), "it was never set: this one is somebody else's"
 
 
 async def test_an_order_named_twice_in_one_commit_ends_as_the_last(store: Store, owner: Owner) -> None:
@@ -381,3 +399,56 @@ async def test_observations_of_positions_stay_and_others_are_bounded(store: Stor
     (bound,) = await store.observations_of(position.position_id)
     assert (bound.name, bound.account, bound.input, bound.output) == ("close", "main", "{}", "[]")
     assert len(await store.observations_of()) == UNBOUND_KEPT + 1
+
+
+@pytest.mark.parametrize("strange", ["a\0b", "a\ud800b"])
+async def test_a_text_that_no_database_takes_is_written_with_the_replacement_character(
+    sql_backend: SqlBackend, strange: str
+) -> None:
+    store = await sql_backend.store()
+    owner = await store.claim("main", "test", 60)
+    position = await opened(store, owner, LONG._replace(symbol=strange), opening_order_id=strange)
+    committed = await store.commit(
+        owner,
+        changes(
+            orders=(order(position_id=position.position_id, order_id=strange, client_order_id=strange),),
+            trades=(trade(position_id=position.position_id, fill=fill(trade_id=strange)),),
+            events=(event(symbol=strange, data={"problem": "a\0b"}),),
+            effects=(effect(strange),),
+            holds=(hold(summary=strange),),
+            marks=(mark(LONG._replace(symbol=strange)),),
+        ),
+    )
+    again = await store.commit(owner, changes(effects=(effect(strange),)))
+    assert again.effect_ids == committed.effect_ids
+    tried = EffectUpdate(
+        effect_id=committed.effect_ids[0],
+        state=EffectState.ESCALATED,
+        attempts=1,
+        next_attempt_at_ms=NOW_MS,
+        last_error=strange,
+    )
+    decided = HoldUpdate(hold_id=committed.hold_ids[0], state=HoldState.REJECTED, at_ms=NOW_MS, note=strange)
+    await store.commit(owner, changes(effect_updates=(tried,), hold_updates=(decided,)))
+    await store.set_account_states({"main": (strange, NOW_MS)})
+    [known] = await store.orders_of(position.position_id)
+    [traded] = await store.trades_of(position.position_id)
+    [kept] = await store.effects()
+    [held] = await store.holds()
+    [told] = await store.events()
+    [seen] = await store.marks("main")
+    assert told.data == {"problem": "a\0b"}
+    assert {
+        position.key.symbol,
+        position.opening_order_id,
+        known.order_id,
+        known.client_order_id,
+        traded.fill.trade_id,
+        kept.dedup_key,
+        kept.last_error,
+        held.summary,
+        held.note,
+        told.symbol,
+        seen.key.symbol,
+        (await store.account_states())["main"][0],
+    } == {"a\ufffdb"}

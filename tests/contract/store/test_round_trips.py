@@ -20,7 +20,7 @@ from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, O
 from trueup.ports import Store
 from trueup.store import MemoryDatabase, MemoryStore
 
-# A NUL cannot be stored by PostgreSQL and is in no venue's text; lone surrogates are no Unicode.
+# What no database takes as text is another test's: test_records.py.
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
 DIGITS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=18)
 SHORT_DIGITS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**6), max_value=10**6).filter(

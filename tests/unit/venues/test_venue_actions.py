@@ -322,6 +322,7 @@ def test_scrubbing() -> None:
     assert scrub("GET https://x/y?a=k1&signature=ff failed") == "GET https://x/y?*** failed"
     assert scrub('{"apiKey": "zz", "signature":"ff"}') == '{"apiKey": "***", "signature":"***"}'
     assert len(scrub("x" * 900)) == 200
+    assert scrub("HTTP 502: \x1f\x8b\x08\0\ud800\x7f\x85 é") == "HTTP 502: \ufffd\ufffd\ufffd\ufffd\ufffd é"
     assert "k1" not in repr(scrub)
 
 

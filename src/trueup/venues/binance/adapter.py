@@ -340,6 +340,10 @@ class BinanceVenue(VenueBase):
         except Rejected as refused:
             raise await self._stop_refused(refusal_of(refused)) from None
 
+    async def trailing_id(self, report: PositionReport) -> str | None:
+        """Told by its client id."""
+        return None
+
     async def place_trailing(self, report: PositionReport, order: TrailingOrder, trigger_by: str) -> None:
         """`POST /fapi/v1/algoOrder`."""
         source = f"binance trailing stop of {report.side.value} {report.symbol}"

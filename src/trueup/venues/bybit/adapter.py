@@ -42,7 +42,7 @@ from trueup.venues.bybit import rows as wire
 from trueup.venues.bybit.history import FUNDING, REACH_MS, closed_pnl_of, fill_of, funding_of, moves_quantity
 from trueup.venues.bybit.instruments import INVERSE, LINEAR, instrument_of
 from trueup.venues.bybit.orders import ReadOrder, merged, open_order, order_record
-from trueup.venues.bybit.positions import PositionReader, attached_orders, leg_of, read_positions
+from trueup.venues.bybit.positions import PositionReader, attached_id, attached_orders, leg_of, read_positions
 from trueup.venues.bybit.stops import refusal_of, stop_params
 from trueup.venues.bybit.trailing import trailing_params
 from trueup.venues.paging import all_pages, together, windows
@@ -434,6 +434,13 @@ class BybitVenue(VenueBase):
             "orderLinkId": client_order_id,
         }
         await self.client.act("privatePostV5OrderCreate", params, source=source)
+
+    async def trailing_id(self, report: PositionReport) -> str | None:
+        """It sits on the position, and bears no client id."""
+        instrument = await self._instrument(
+            report.symbol, f"bybit trailing stop of {report.side.value} {report.symbol}"
+        )
+        return attached_id(instrument, report.position_index or 0, OrderKind.TRAILING_STOP)
 
     async def place_trailing(self, report: PositionReport, order: TrailingOrder, trigger_by: str) -> None:
         """`POST /v5/position/trading-stop`: it sits on the position and follows the last price."""
