@@ -101,6 +101,7 @@ class Case(Value, frozen=True, kw_only=True):
         instrument: None only where the key's instrument left the market list.
         history: None: not read yet.
         recorded_trade_ids: Fills that the store recorded for the row's lifecycle.
+        recorded_opening: The first of them that opened it, and how many contracts of it did: of a flip's fill, a part.
         known_orders: Orders that the store recorded for it.
         ended: When (venue time) and by which order lifecycles of this key ended that other rows record; read only for a row
             that was never seen open, and for a position that the book lacks.
@@ -121,6 +122,7 @@ class Case(Value, frozen=True, kw_only=True):
     policy: Policy
     history: History | None = None
     recorded_trade_ids: tuple[str, ...] = ()
+    recorded_opening: tuple[str, Decimal] | None = None
     known_orders: tuple[KnownOrder, ...] = ()
     ended: tuple[tuple[int, str | None], ...] = ()
     mark: Mark | None = None

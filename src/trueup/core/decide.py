@@ -172,11 +172,34 @@ def _own(case: Case, row: Position, past: Trace) -> Segment | NeedsHistory | str
     wrong = past.misstates(own) if own is not None else None
     if wrong is not None:
         return wrong
+    if own is not None and not _begins_where_told(case, row, own, past):
+        return _unanchored(case, row)
     if own is None or fits(row, own, past):
         return own
     if row.verified_as_of_ms is None and past.starts_with != 0 and _reaches_further(case):
         return _further(case, "the fills read so far do not begin flat")
     return "the fills do not pass through the quantity that the book has: some are missing"
+
+
+def _begins_where_told(case: Case, row: Position, own: Segment, past: Trace) -> bool:
+    """Whether a lifecycle that ended began where the line says.
+
+    An empty answer, or a fill that is not visible, shifts a net line: what is open then looks like a smaller one that has ended.
+    """
+    if own.closed_at_ms is None or not own.complete or past.would_show_a_gap(own):
+        return True
+    first = own.parts[0]
+    recorded = case.recorded_opening == (first.fill.trade_id, first.quantity)
+    return recorded and row.opening_order_id == own.opening_order_id
+
+
+def _unanchored(case: Case, row: Position) -> NeedsHistory | str:
+    """Further back the line may be flat: one step at once, all of it once it stayed so, for that costs much."""
+    seen = (MarkKind.GONE, str(row.quantity)) if case.report is None else (MarkKind.CHANGED, _shown(case.report))
+    stayed = is_confirmed(case, sighting(case, *seen, counts=True))
+    if _reaches_further(case) and (stayed or _since(case) >= row.opened_at_ms - LEAD_MS):
+        return _further(case, "the fills read so far do not begin flat")
+    return "the fills read do not begin flat, so that one that is missing would not show: some are missing"
 
 
 def _lacks_its_opening(case: Case, row: Position, own: Segment) -> bool:
@@ -194,13 +217,16 @@ def _refresh_due(case: Case, row: Position) -> bool:
 
 def _unexplained(case: Case, row: Position, report: PositionReport, why: str, *, counts: bool) -> Verdict:
     """The venue shows other numbers and no fill tells why: believed once it was seen again."""
-    seen = f"{report.quantity}@{report.entry_price}"
-    mark = sighting(case, MarkKind.CHANGED, seen, counts=counts)
+    mark = sighting(case, MarkKind.CHANGED, _shown(report), counts=counts)
     if counts and is_confirmed(case, mark):
         if _agrees(row, report):
             return Verified(row=row, report=report)
         return Adjust(row=row, report=report, explained=False, lifecycle=None, why=f"{why}; seen {mark.count} times")
     return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
+
+
+def _shown(report: PositionReport) -> str:
+    return f"{report.quantity}@{report.entry_price}"
 
 
 def _gone(case: Case, row: Position) -> Verdict:

@@ -24,7 +24,7 @@ from trueup.core import narrate, review
 from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Close, LookAgain, Verdict, Verified
 from trueup.core.decide import decide_key
-from trueup.core.records import known_orders
+from trueup.core.records import known_orders, recorded_opening
 from trueup.core.settle import settle
 from trueup.core.settlement import Settlement
 from trueup.core.situation import Ended, Situation
@@ -373,6 +373,7 @@ class AccountReconciler:
         known = msgspec.structs.replace(
             case,
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
+            recorded_opening=recorded_opening(trades),
             known_orders=known_orders(recorded),
         )
         return known, None
