@@ -18,7 +18,7 @@ from trueup.core.lifecycles import Trace
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
 from trueup.core.rebuild import CLOSE_PREFIX, shown_at, trailed
 from trueup.model.decimals import ZERO
-from trueup.model.holds import MarkKind
+from trueup.model.holds import Mark, MarkKind
 from trueup.model.instruments import Instrument
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
@@ -54,14 +54,22 @@ def gone_without_fills(
 
 
 def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | None = None) -> Verdict:
-    """The evidence contradicts itself: seen again first (histories lag), then held for a person."""
+    """The evidence contradicts itself: seen again first (histories lag), then held for a person.
+
+    A second surface that shows it open forbids the hold, and the close where a person has approved it.
+    """
     mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=True)
-    if case.approved and case.absence_blocked is None:
-        return _absence_close(case, row, f"approved by a person although {why}")
-    if not is_confirmed(case, mark):
+    approved = case.approved and case.absence_blocked is None
+    if not is_confirmed(case, mark) and not approved:
         return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
-    if further is not None:
+    if further is not None and not approved:
         return further
+    if not case.has_asked("surface"):
+        return _surface_needed(case)
+    if case.surface is SurfaceVerdict.OPEN:
+        return _shown_open(row, mark, why)
+    if approved:
+        return _absence_close(case, row, f"approved by a person although {why}")
     return Suspect(row=row, mark=mark, why=why, wait_ms=None, inconclusive=f"{row.position_id}:{why}")
 
 
@@ -218,15 +226,22 @@ def _by_absence(case: Case, row: Position, past: Trace) -> Verdict:
     if not is_confirmed(case, mark) and not case.approved:
         return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
     if not case.has_asked("surface"):
-        return NeedsHistory(
-            since_ms=fills.since_ms if fills else case.as_of_ms, why="a second surface", want_surface=True
-        )
+        return _surface_needed(case)
     if case.surface is SurfaceVerdict.OPEN:
-        return Suspect(row=row, mark=mark, why=f"{why}, but the venue's account still shows it", wait_ms=None)
+        return _shown_open(row, mark, why)
     if case.surface is SurfaceVerdict.UNKNOWN and not case.approved:
         unsure = f"{why}, and no second surface can tell"
         return Suspect(row=row, mark=mark, why=unsure, wait_ms=None, inconclusive=f"{row.position_id}:{unsure}")
     return _absence_close(case, row, why)
+
+
+def _surface_needed(case: Case) -> NeedsHistory:
+    fills = case.history.fills if case.history is not None else None
+    return NeedsHistory(since_ms=fills.since_ms if fills else case.as_of_ms, why="a second surface", want_surface=True)
+
+
+def _shown_open(row: Position, mark: Mark, why: str) -> Suspect:
+    return Suspect(row=row, mark=mark, why=f"{why}, but the venue's account still shows it", wait_ms=None)
 
 
 def _absence_close(case: Case, row: Position, why: str) -> Close:

@@ -191,6 +191,33 @@ def test_an_approved_contradiction_is_closed_on_absence() -> None:
     assert details.evidence is Evidence.ABSENCE
 
 
+def test_an_approved_contradiction_that_the_surface_shows_open_is_not_closed() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = suspected(decide_key(case(row(), None, past, mark=mark_of(row()), surface=OPEN, approved=True)))
+    assert "still shows it" in verdict.why
+    assert verdict.inconclusive is None
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_before_a_contradiction_is_held_or_carried_out_the_second_surface_is_asked(approved: bool) -> None:
+    past = history([fill(BUY, "5", "100", T0)], asked=("closed_pnl", "orders"))
+    assert needs(decide_key(case(row(), None, past, mark=mark_of(row()), approved=approved))).want_surface
+
+
+def test_a_contradiction_that_the_surface_shows_open_is_no_hold() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = suspected(decide_key(case(row(), None, past, mark=mark_of(row()), surface=OPEN)))
+    assert "still shows it" in verdict.why
+    assert verdict.inconclusive is None
+
+
+@pytest.mark.parametrize("surface", [FLAT, UNKNOWN])
+def test_an_approved_contradiction_that_no_surface_shows_open_is_closed(surface: SurfaceVerdict) -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = decide_key(case(row(), None, past, surface=surface, approved=True))
+    assert closed(verdict).details.evidence is Evidence.ABSENCE
+
+
 def test_an_approved_contradiction_still_waits_while_a_row_of_the_account_is_unreadable() -> None:
     past = history([fill(BUY, "5", "100", T0)])
     suspected(decide_key(case(row(), None, past, mark=mark_of(row()), approved=True, blocked="XYZ")))
