@@ -24,6 +24,7 @@ from trueup.core import narrate, review
 from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Close, LookAgain, Verdict, Verified
 from trueup.core.decide import decide_key
+from trueup.core.holding import is_approved
 from trueup.core.records import known_orders, recorded_opening
 from trueup.core.settle import settle
 from trueup.core.settlement import Settlement
@@ -326,8 +327,6 @@ class AccountReconciler:
         learn: set[PositionKey],
     ) -> Case:
         row = union.rows.get(key)
-        spot, holds = (key.symbol, key.side), known.holds
-        approved = bool(holds) and any(hold.state is HoldState.APPROVED and spot in hold.keys for hold in holds)
         unreadable = view.quarantined[0] if view.quarantined else None
         blocked = (
             f"a row of the venue's answer could not be read ({unreadable.symbol}: {unreadable.problem})"
@@ -346,7 +345,7 @@ class AccountReconciler:
             known_orders=known_orders(known.recorded_of(row)) if row is not None and known.recorded else (),
             mark=known.marks.get((key, False)),
             absence_blocked=blocked,
-            approved=approved,
+            approved=bool(known.holds) and is_approved(known.holds, (key.symbol, key.side), in_book=row is not None),
             learn=key in learn,
         )
 
