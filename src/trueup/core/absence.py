@@ -5,7 +5,7 @@ often and long enough, with a second surface that shows it flat; a surface that 
 leaves it to a person.
 
 A close whose own fills were read is no lesser evidence: they told already that it is not this row's. Neither is one that another
-row records.
+row records, nor one of the book's quantity where fills have added to it since: more is open than that.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def gone_without_fills(
     needs = _lesser_evidence_needed(case)
     if needs is not None:
         return needs
-    proven = _by_closed_pnl(case, row) or _by_order(case, row)
+    proven = None if _was_added_to(case, row, past) else _by_closed_pnl(case, row) or _by_order(case, row)
     if proven is not None:
         return proven
     if contradiction is not None:
@@ -82,6 +82,24 @@ def _lesser_evidence_needed(case: Case) -> NeedsHistory | None:
     since = fills.since_ms if fills is not None else case.as_of_ms
     return NeedsHistory(
         since_ms=since, why="another record of its close", order_ids=ids, want_closed_pnl=ask_closed_pnl
+    )
+
+
+def _was_added_to(case: Case, row: Position, past: Trace) -> bool:
+    """Whether a fill opened more of that side since the quantity was seen, which is not what all the fills leave open.
+
+    Of a row that was never seen: longer after it was written than clocks differ.
+    """
+    if -past.starts_with * row.side.sign == row.quantity:
+        return False
+    fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
+    since = shown_at(row)[1] + (case.policy.new_row_grace_ms if row.verified_as_of_ms is None else 0)
+    return any(
+        fill.at_ms > since
+        and fill.order_side is not row.side.exit_side
+        and fill.position_side in (None, row.side)
+        and fill.quantity > (fill.closed_quantity or ZERO)
+        for fill in fills
     )
 
 

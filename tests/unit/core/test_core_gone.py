@@ -34,7 +34,7 @@ from trueup.core.cases import Close, KnownOrder, LeaveYoung, NeedsHistory
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 from trueup.model.observations import SurfaceVerdict
-from trueup.model.orders import ClosedPnl, OrderKind, OrderStatus, Side
+from trueup.model.orders import ClosedPnl, Fill, OrderKind, OrderStatus, Side
 from trueup.model.positions import Amount, Evidence, ExitReason
 
 D = Decimal
@@ -447,6 +447,48 @@ def test_an_order_whose_fills_were_read_closes_nothing() -> None:
     assert not isinstance(decided, Close)
     unseen = history([fills[0]], orders=[stop])
     assert isinstance(decide_key(case(row(SHORT, "5"), None, unseen, orders=[STOP])), Close)
+
+
+@pytest.mark.parametrize(
+    ("added", "closes"),
+    [
+        (fill(BUY, "5", "104", T0 + HOUR, pnl="0"), False),
+        (fill(BUY, "5", "104", T0 + HOUR, closed="3"), False),
+        (fill(BUY, "5", "104", T0 + HOUR, pnl="0", leg=LONG), False),
+        (fill(BUY, "5", "104", T0 + HOUR, pnl="10", leg=SHORT), True),
+        (fill(BUY, "5", "104", T0 + HOUR, closed="5"), True),
+        (fill(BUY, "5", "104", T0 + 999, pnl="0"), True),
+    ],
+    ids=["one-way", "partly", "its-leg", "the-other-leg", "closes-the-other", "seen-with-it"],
+)
+@pytest.mark.parametrize("by", ["order", "record"])
+def test_lesser_evidence_of_the_books_quantity_closes_nothing_that_was_added_to_since(
+    by: str, added: Fill, closes: bool
+) -> None:
+    """One empty answer; the stop of 5 filled, its fill is not visible yet, and 5 more had been bought: 5 are open."""
+    opened = msgspec.structs.replace(added, at_ms=T0, trade_id="1", order_id="o1")
+    past = history(
+        [added] if added.position_side is SHORT or added.closed_quantity == 5 else [opened, added],
+        orders=[record("s1", at=T0 + 2 * HOUR)] if by == "order" else (),
+        closed_pnl=[pnl_record("5", T0 + 2 * HOUR)] if by == "record" else (),
+    )
+    decided = decide_key(case(row(seen=T0 + 1000), None, past, orders=[STOP]))
+    assert isinstance(decided, Close) is closes
+
+
+def test_what_was_added_is_no_doubt_where_the_bot_wrote_it_into_its_row() -> None:
+    fills = [fill(BUY, "5", "100", T0, pnl="0"), fill(BUY, "3", "104", T0 + HOUR, pnl="0")]
+    past = history(fills, orders=[record("s1", filled="8", at=T0 + 2 * HOUR)])
+    details = closed(decide_key(case(row(LONG, "8", seen=T0 + 1000), None, past, orders=[STOP]))).details
+    assert (details.evidence, details.quantity) == (Evidence.ORDER, D(8))
+
+
+@pytest.mark.parametrize(("later", "closes"), [(60_000, True), (60_001, False)])
+def test_of_a_row_never_seen_what_opened_within_the_difference_of_clocks_may_be_its_own(
+    later: int, closes: bool
+) -> None:
+    past = history([fill(BUY, "6", "100", T0 + later, pnl="0")], orders=[record("s1", at=T0 + HOUR)])
+    assert isinstance(decide_key(case(row(), None, past, orders=[STOP])), Close) is closes
 
 
 def test_a_history_that_failed_in_part_closes_by_no_lesser_evidence_either() -> None:
