@@ -16,7 +16,7 @@ from trueup.core import amounts
 from trueup.core.cases import Case, Close, LeaveYoung, NeedsHistory, Suspect, Verdict
 from trueup.core.lifecycles import Trace
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import CLOSE_PREFIX, shown_at, trailed
+from trueup.core.rebuild import CLOSE_PREFIX, begun_by, shown_at, trailed
 from trueup.model.decimals import ZERO
 from trueup.model.holds import Mark, MarkKind
 from trueup.model.instruments import Instrument
@@ -108,7 +108,7 @@ def _by_closed_pnl(case: Case, row: Position) -> Close | None:
     history = case.history
     if history is None or history.closed_pnl is None or case.instrument is None:
         return None
-    since = max(row.opened_at_ms, _recorded_until(case))
+    since = max(begun_by(row), _recorded_until(case))
     own = [
         record
         for record in history.closed_pnl.records
@@ -226,15 +226,17 @@ def _order_details(case: Case, row: Position, record: OrderRecord) -> CloseDetai
 
 def _by_absence(case: Case, row: Position, past: Trace) -> Verdict:
     fills = case.history.fills if case.history is not None else None
-    reached = fills is not None and fills.since_ms <= row.opened_at_ms
+    reached = fills is not None and fills.since_ms <= begun_by(row)
     why = "older than the history that the venue keeps"
     if case.instrument is None:
         why = "its contract is no longer listed, so its fills cannot be counted"
+    elif reached and row.verified_as_of_ms is not None:
+        why = "the venue showed it open, and no fill tells of its end"
     elif reached and past.last_fill_ms is None:
         why = "no fill since before the row: it never existed"
     elif reached:
         why = "none of the fills since before the row is its own: it never existed"
-    age = case.now_ms - row.created_at_ms
+    age = case.now_ms - min(row.created_at_ms, row.verified_as_of_ms or row.created_at_ms)
     if age < case.policy.new_row_grace_ms and not case.approved:
         young = f"the row is {age // 1000} s old: its fill may not be visible yet"
         return LeaveYoung(row=row, why=young, wait_ms=case.policy.new_row_grace_ms - age)

@@ -34,7 +34,7 @@ from trueup.core.cases import (
 )
 from trueup.core.lifecycles import Segment, Trace, trace_fills
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import SETTLES_MS, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
+from trueup.core.rebuild import SETTLES_MS, begun_by, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
@@ -73,7 +73,7 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
     same = _agrees(row, report)
     if same and _is_unmoved(case, row, report):
         return _steady(case, row, report)
-    past = past_of(case, row.opened_at_ms)
+    past = past_of(case, begun_by(row))
     if not isinstance(past, Trace):
         return past if not isinstance(past, str) else _unexplained(case, row, report, past, counts=False)
     own = _own(case, row, past)
@@ -104,7 +104,7 @@ def _steady(case: Case, row: Position, report: PositionReport) -> Verified | Nee
     plain = Verified(row=row, report=report, write=_refresh_due(case, row))
     if not case.learn:
         return plain
-    past = past_of(case, row.opened_at_ms)
+    past = past_of(case, begun_by(row))
     own = _own(case, row, past) if isinstance(past, Trace) else past
     if isinstance(own, NeedsHistory):
         return own
@@ -197,7 +197,7 @@ def _unanchored(case: Case, row: Position) -> NeedsHistory | str:
     """Further back the line may be flat: one step at once, all of it once it stayed so, for that costs much."""
     seen = (MarkKind.GONE, str(row.quantity)) if case.report is None else (MarkKind.CHANGED, _shown(case.report))
     stayed = is_confirmed(case, sighting(case, *seen, counts=True))
-    if _reaches_further(case) and (stayed or _since(case) >= row.opened_at_ms - LEAD_MS):
+    if _reaches_further(case) and (stayed or _since(case) >= begun_by(row) - LEAD_MS):
         return _further(case, "the fills read so far do not begin flat")
     return "the fills read do not begin flat, so that one that is missing would not show: some are missing"
 
@@ -233,7 +233,7 @@ def _gone(case: Case, row: Position) -> Verdict:
     """A complete view lacks it."""
     if _is_older(case, row):
         return LookAgain(why=f"the view speaks for a time before {case.key} was last verified")
-    past = past_of(case, row.opened_at_ms)
+    past = past_of(case, begun_by(row))
     if isinstance(past, str):
         mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=False)
         return Suspect(row=row, mark=mark, why=past, wait_ms=still_to_wait(case, mark))
@@ -337,7 +337,7 @@ def _closing_facts(case: Case, segments: tuple[Segment, ...], own: Segment) -> N
 
 
 def _row_start(case: Case) -> int:
-    return case.row.opened_at_ms if case.row is not None else case.as_of_ms
+    return min(begun_by(case.row), case.as_of_ms) if case.row is not None else case.as_of_ms
 
 
 def _missing(case: Case, report: PositionReport) -> Verdict:
@@ -393,7 +393,8 @@ def past_of(case: Case, begins_ms: int) -> Trace | NeedsHistory | LookAgain | st
     """The key's lifecycles, or what must be read first, or (text) why the past cannot be had now."""
     history = case.history
     if history is None or (history.fills is None and history.failed is None):
-        return NeedsHistory(since_ms=max(0, begins_ms - LEAD_MS), why="how it came to this")
+        since_ms = min(begins_ms, case.as_of_ms) - LEAD_MS
+        return NeedsHistory(since_ms=max(0, since_ms), why="how it came to this")
     if history.failed is not None or history.fills is None:
         return f"its history could not be read: {history.failed}"
     past = trace_fills(history.fills.fills, case.key.side, leg=case.leg, net=case.net, hedge=case.hedge)

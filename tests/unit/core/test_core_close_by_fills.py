@@ -357,6 +357,35 @@ def test_an_order_whose_maker_the_fill_tells_is_not_asked_for() -> None:
     assert (verdict.order_ids, verdict.want_funding_since_ms) == ((), T0)
 
 
+AHEAD = T0 + 9 * HOUR
+"""What a bot in UTC+9 writes for `T0` when it forgets the offset."""
+
+
+@pytest.mark.parametrize("opened", [AHEAD, T0 + 2000])
+def test_of_a_row_that_was_seen_the_past_is_read_from_before_the_state_that_was(opened: int) -> None:
+    verdict = needs(decide_key(case(row(opened=opened, seen=T0 + 1000, changed=T0), None)))
+    assert verdict.since_ms == T0 - LEAD_MS
+
+
+def test_no_past_is_read_from_a_moment_that_is_to_come() -> None:
+    assert needs(decide_key(case(row(opened=AHEAD), None))).since_ms == VIEW - LEAD_MS
+
+
+def test_a_row_that_its_bot_dated_hours_ahead_is_closed_by_its_fills() -> None:
+    fills = [fill(BUY, "5", "100", T0, pnl="0"), fill(SELL, "5", "90", T0 + HOUR, pnl="-50", order="stop")]
+    book = row(opened=AHEAD, seen=T0 + 1000, changed=T0)
+    verdict = closed(decide_key(case(book, None, history(fills, since=T0 - LEAD_MS))))
+    assert (verdict.details.evidence, verdict.details.realized_pnl) == (Evidence.FILLS, D(-50))
+    assert verdict.lifecycle is not None
+    assert verdict.lifecycle.opened_at_ms == T0
+
+
+def test_the_funding_of_a_row_that_is_dated_ahead_and_began_before_the_history_is_read_from_when_it_was_seen() -> None:
+    past = history([fill(SELL, "5", "110", T0 + HOUR, closed="5", by="user")], asked=())
+    verdict = needs(decide_key(case(row(opened=AHEAD, seen=T0 + 1000, changed=T0), None, past)))
+    assert verdict.want_funding_since_ms == T0
+
+
 @pytest.mark.parametrize("seen", [None, report(LONG, "5", changed=T0 + 2 * HOUR)])
 def test_the_whole_lifecycle_is_looked_for_before_it_is_closed(seen: object) -> None:
     """An opening before what was read: further back, also where the view shows it reopened."""

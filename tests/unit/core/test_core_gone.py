@@ -229,6 +229,32 @@ def test_older_than_the_history_is_absence() -> None:
     assert "older than the history" in verdict.why
 
 
+# a row that its bot dated hours ahead (local time without an offset)
+
+AHEAD = VIEW + 3 * HOUR
+
+
+def test_a_row_that_was_seen_open_is_never_one_that_never_existed() -> None:
+    for opened in (T0, AHEAD):
+        book = row(opened=opened, seen=T0 + 1000, changed=T0)
+        for fills in ([], [fill(BUY, "2", "100", T0 + HOUR), fill(SELL, "2", "101", T0 + 2 * HOUR)]):
+            why = suspected(decide_key(case(book, None, history(fills)))).why
+            assert "never existed" not in why
+            assert "showed it open" in why
+
+
+def test_a_row_that_was_seen_open_is_not_young_till_its_own_date() -> None:
+    book = row(opened=AHEAD, seen=T0 + 1000, changed=T0)
+    assert isinstance(decide_key(case(book, None, history(), mark=mark_of(book), surface=FLAT)), Close)
+    young = row(opened=AHEAD, seen=VIEW - 59_000, changed=T0)
+    assert isinstance(decide_key(case(young, None, history(), mark=mark_of(young), surface=FLAT)), LeaveYoung)
+
+
+def test_a_record_of_its_close_counts_from_when_it_was_seen() -> None:
+    book = row(opened=AHEAD, seen=T0 + 1000, changed=T0)
+    assert closed(decide_key(case(book, None, unread(pnl_record("5", T0 + HOUR))))).details.quantity == D(5)
+
+
 # the venue's own record of the close (Bybit)
 
 
