@@ -24,7 +24,7 @@ from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
 from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position
 
-__all__ = ["gone_without_fills", "inconclusive"]
+__all__ = ["confirmed", "gone_without_fills", "inconclusive"]
 
 _REASONS = {
     OrderKind.STOP: ExitReason.STOP_LOSS,
@@ -50,7 +50,7 @@ def gone_without_fills(
         return proven
     if contradiction is not None:
         return inconclusive(case, row, contradiction, further)
-    return _by_absence(case, row, past)
+    return confirmed(case, row, past)
 
 
 def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | None = None) -> Verdict:
@@ -224,11 +224,12 @@ def _order_details(case: Case, row: Position, record: OrderRecord) -> CloseDetai
     )
 
 
-def _by_absence(case: Case, row: Position, past: Trace) -> Verdict:
+def confirmed(case: Case, row: Position, past: Trace | None) -> Verdict:
+    """By absence, once it was seen often and long enough, and a second surface agrees. `past`: None where it cannot be read."""
     fills = case.history.fills if case.history is not None else None
     reached = fills is not None and fills.since_ms <= begun_by(row)
     why = "older than the history that the venue keeps"
-    if case.instrument is None:
+    if case.instrument is None or past is None:
         why = "its contract is no longer listed, so its fills cannot be counted"
     elif reached and row.verified_as_of_ms is not None:
         why = "the venue showed it open, and no fill tells of its end"

@@ -80,6 +80,7 @@ class History(Value, frozen=True, kw_only=True):
     Attributes:
         asked: What was asked for besides fills: ``orders``, ``funding``, ``closed_pnl``, ``surface``. A venue may have none.
         failed: Why some call failed: the past then decides nothing now.
+        unlisted: The venue's market list, read afresh, lacks the contract: its past can be read no more.
     """
 
     fills: FillHistory | None = None
@@ -88,6 +89,7 @@ class History(Value, frozen=True, kw_only=True):
     funding: FundingHistory | None = None
     closed_pnl: ClosedPnlHistory | None = None
     failed: str | None = None
+    unlisted: bool = False
 
 
 class Case(Value, frozen=True, kw_only=True):

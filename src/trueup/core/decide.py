@@ -233,6 +233,8 @@ def _gone(case: Case, row: Position) -> Verdict:
     """A complete view lacks it."""
     if _is_older(case, row):
         return LookAgain(why=f"the view speaks for a time before {case.key} was last verified")
+    if case.history is not None and case.history.unlisted:
+        return absence.confirmed(case, row, None)
     past = past_of(case, begun_by(row))
     if isinstance(past, str):
         mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=False)
@@ -392,6 +394,8 @@ def _has_ended(case: Case, opened: Segment) -> bool:
 def past_of(case: Case, begins_ms: int) -> Trace | NeedsHistory | LookAgain | str:
     """The key's lifecycles, or what must be read first, or (text) why the past cannot be had now."""
     history = case.history
+    if history is not None and history.unlisted:
+        return "its contract is no longer listed"
     if history is None or (history.fills is None and history.failed is None):
         since_ms = min(begins_ms, case.as_of_ms) - LEAD_MS
         return NeedsHistory(since_ms=max(0, since_ms), why="how it came to this")

@@ -255,6 +255,36 @@ def test_a_record_of_its_close_counts_from_when_it_was_seen() -> None:
     assert closed(decide_key(case(book, None, unread(pnl_record("5", T0 + HOUR))))).details.quantity == D(5)
 
 
+# a contract that was delisted or delivered
+
+UNLISTED = msgspec.structs.replace(history(asked=()), fills=None, unlisted=True)
+
+
+def unlisted(surface: SurfaceVerdict, *, first: int | None = None, asked: tuple[str, ...] = ("surface",)) -> object:
+    book = row(seen=T0 + 10, changed=T0)
+    past = msgspec.structs.replace(UNLISTED, asked=asked)
+    mark = mark_of(book, first=first) if first is not None else None
+    return decide_key(case(book, None, past, instrument=None, mark=mark, surface=surface))
+
+
+def test_a_contract_that_is_listed_no_more_is_confirmed_as_any_absence() -> None:
+    """No venue answers for its fills: the row would stay for ever. It ends by what else tells it, never at once."""
+    first = suspected(unlisted(FLAT))  # type: ignore[arg-type]
+    assert (first.mark.count, first.wait_ms, first.inconclusive) == (1, 30_000, None)
+    assert "no longer listed" in first.why
+    assert needs(unlisted(UNKNOWN, first=VIEW - 30_000, asked=())).want_surface  # type: ignore[arg-type]
+    details = closed(unlisted(FLAT, first=VIEW - 30_000)).details  # type: ignore[arg-type]
+    assert (details.evidence, details.estimated) == (Evidence.ABSENCE, True)
+    assert suspected(unlisted(OPEN, first=VIEW - 30_000)).inconclusive is None  # type: ignore[arg-type]
+    assert suspected(unlisted(UNKNOWN, first=VIEW - 30_000)).inconclusive is not None  # type: ignore[arg-type]
+
+
+def test_a_history_that_failed_is_not_that_of_a_contract_listed_no_more() -> None:
+    book = row(seen=T0 + 10, changed=T0)
+    verdict = decide_key(case(book, None, history(failed="503"), instrument=None, mark=mark_of(book), surface=FLAT))
+    assert suspected(verdict).mark == mark_of(book)
+
+
 # the venue's own record of the close (Bybit)
 
 
