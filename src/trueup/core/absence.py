@@ -5,7 +5,7 @@ often and long enough, with a second surface that shows it flat; a surface that 
 leaves it to a person.
 
 A close whose own fills were read is no lesser evidence: they told already that it is not this row's. Neither is one that another
-row records.
+row records, nor one of the book's quantity where fills have added to it since: more is open than that.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from trueup.core import amounts
 from trueup.core.cases import Case, Close, LeaveYoung, NeedsHistory, Suspect, Verdict
 from trueup.core.lifecycles import Trace
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import CLOSE_PREFIX, shown_at, trailed
+from trueup.core.rebuild import CLOSE_PREFIX, begun_by, shown_at, trailed
 from trueup.model.decimals import ZERO
-from trueup.model.holds import MarkKind
+from trueup.model.holds import Mark, MarkKind
 from trueup.model.instruments import Instrument
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
 from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position
 
-__all__ = ["gone_without_fills", "inconclusive"]
+__all__ = ["confirmed", "gone_without_fills", "inconclusive"]
 
 _REASONS = {
     OrderKind.STOP: ExitReason.STOP_LOSS,
@@ -45,23 +45,31 @@ def gone_without_fills(
     needs = _lesser_evidence_needed(case)
     if needs is not None:
         return needs
-    proven = _by_closed_pnl(case, row) or _by_order(case, row)
+    proven = None if _was_added_to(case, row, past) else _by_closed_pnl(case, row) or _by_order(case, row)
     if proven is not None:
         return proven
     if contradiction is not None:
         return inconclusive(case, row, contradiction, further)
-    return _by_absence(case, row, past)
+    return confirmed(case, row, past)
 
 
 def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | None = None) -> Verdict:
-    """The evidence contradicts itself: seen again first (histories lag), then held for a person."""
+    """The evidence contradicts itself: seen again first (histories lag), then held for a person.
+
+    A second surface that shows it open forbids the hold, and the close where a person has approved it.
+    """
     mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=True)
-    if case.approved and case.absence_blocked is None:
-        return _absence_close(case, row, f"approved by a person although {why}")
-    if not is_confirmed(case, mark):
+    approved = case.approved and case.absence_blocked is None
+    if not is_confirmed(case, mark) and not approved:
         return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
-    if further is not None:
+    if further is not None and not approved:
         return further
+    if not case.has_asked("surface"):
+        return _surface_needed(case)
+    if case.surface is SurfaceVerdict.OPEN:
+        return _shown_open(row, mark, why)
+    if approved:
+        return _absence_close(case, row, f"approved by a person although {why}")
     return Suspect(row=row, mark=mark, why=why, wait_ms=None, inconclusive=f"{row.position_id}:{why}")
 
 
@@ -77,12 +85,30 @@ def _lesser_evidence_needed(case: Case) -> NeedsHistory | None:
     )
 
 
+def _was_added_to(case: Case, row: Position, past: Trace) -> bool:
+    """Whether a fill opened more of that side since the quantity was seen, which is not what all the fills leave open.
+
+    Of a row that was never seen: longer after it was written than clocks differ.
+    """
+    if -past.starts_with * row.side.sign == row.quantity:
+        return False
+    fills = case.history.fills.fills if case.history is not None and case.history.fills is not None else ()
+    since = shown_at(row)[1] + (case.policy.new_row_grace_ms if row.verified_as_of_ms is None else 0)
+    return any(
+        fill.at_ms > since
+        and fill.order_side is not row.side.exit_side
+        and fill.position_side in (None, row.side)
+        and fill.quantity > (fill.closed_quantity or ZERO)
+        for fill in fills
+    )
+
+
 def _by_closed_pnl(case: Case, row: Position) -> Close | None:
     """The venue's own records of closes since the row was last seen open cover exactly its quantity."""
     history = case.history
     if history is None or history.closed_pnl is None or case.instrument is None:
         return None
-    since = max(row.opened_at_ms, _recorded_until(case))
+    since = max(begun_by(row), _recorded_until(case))
     own = [
         record
         for record in history.closed_pnl.records
@@ -198,17 +224,20 @@ def _order_details(case: Case, row: Position, record: OrderRecord) -> CloseDetai
     )
 
 
-def _by_absence(case: Case, row: Position, past: Trace) -> Verdict:
+def confirmed(case: Case, row: Position, past: Trace | None) -> Verdict:
+    """By absence, once it was seen often and long enough, and a second surface agrees. `past`: None where it cannot be read."""
     fills = case.history.fills if case.history is not None else None
-    reached = fills is not None and fills.since_ms <= row.opened_at_ms
+    reached = fills is not None and fills.since_ms <= begun_by(row)
     why = "older than the history that the venue keeps"
-    if case.instrument is None:
+    if case.instrument is None or past is None:
         why = "its contract is no longer listed, so its fills cannot be counted"
+    elif reached and row.verified_as_of_ms is not None:
+        why = "the venue showed it open, and no fill tells of its end"
     elif reached and past.last_fill_ms is None:
         why = "no fill since before the row: it never existed"
     elif reached:
         why = "none of the fills since before the row is its own: it never existed"
-    age = case.now_ms - row.created_at_ms
+    age = case.now_ms - min(row.created_at_ms, row.verified_as_of_ms or row.created_at_ms)
     if age < case.policy.new_row_grace_ms and not case.approved:
         young = f"the row is {age // 1000} s old: its fill may not be visible yet"
         return LeaveYoung(row=row, why=young, wait_ms=case.policy.new_row_grace_ms - age)
@@ -218,15 +247,22 @@ def _by_absence(case: Case, row: Position, past: Trace) -> Verdict:
     if not is_confirmed(case, mark) and not case.approved:
         return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
     if not case.has_asked("surface"):
-        return NeedsHistory(
-            since_ms=fills.since_ms if fills else case.as_of_ms, why="a second surface", want_surface=True
-        )
+        return _surface_needed(case)
     if case.surface is SurfaceVerdict.OPEN:
-        return Suspect(row=row, mark=mark, why=f"{why}, but the venue's account still shows it", wait_ms=None)
+        return _shown_open(row, mark, why)
     if case.surface is SurfaceVerdict.UNKNOWN and not case.approved:
         unsure = f"{why}, and no second surface can tell"
         return Suspect(row=row, mark=mark, why=unsure, wait_ms=None, inconclusive=f"{row.position_id}:{unsure}")
     return _absence_close(case, row, why)
+
+
+def _surface_needed(case: Case) -> NeedsHistory:
+    fills = case.history.fills if case.history is not None else None
+    return NeedsHistory(since_ms=fills.since_ms if fills else case.as_of_ms, why="a second surface", want_surface=True)
+
+
+def _shown_open(row: Position, mark: Mark, why: str) -> Suspect:
+    return Suspect(row=row, mark=mark, why=f"{why}, but the venue's account still shows it", wait_ms=None)
 
 
 def _absence_close(case: Case, row: Position, why: str) -> Close:

@@ -102,6 +102,7 @@ class History(Value, frozen=True, kw_only=True):
     Attributes:
         asked: What was asked for besides fills: ``orders``, ``funding``, ``closed_pnl``, ``surface``. A venue may have none.
         failed: Why some call failed: the past then decides nothing now.
+        unlisted: The venue's market list, read afresh, lacks the contract: its past can be read no more.
     """
 
     fills: FillHistory | None = None
@@ -110,6 +111,7 @@ class History(Value, frozen=True, kw_only=True):
     funding: FundingHistory | None = None
     closed_pnl: ClosedPnlHistory | None = None
     failed: str | None = None
+    unlisted: bool = False
 
 
 class Case(Value, frozen=True, kw_only=True):
@@ -123,6 +125,7 @@ class Case(Value, frozen=True, kw_only=True):
         instrument: None only where the key's instrument left the market list.
         history: None: not read yet.
         recorded_trade_ids: Fills that the store recorded for the row's lifecycle.
+        recorded_opening: The first of them that opened it, and how many contracts of it did: of a flip's fill, a part.
         known_orders: Orders that the store recorded for it.
         ended: Lifecycles of this key that other rows record as ended; read only for a row that was never seen open, and for a
             position that the book lacks.
@@ -143,6 +146,7 @@ class Case(Value, frozen=True, kw_only=True):
     policy: Policy
     history: History | None = None
     recorded_trade_ids: tuple[str, ...] = ()
+    recorded_opening: tuple[str, Decimal] | None = None
     known_orders: tuple[KnownOrder, ...] = ()
     ended: tuple[Ending, ...] = ()
     mark: Mark | None = None

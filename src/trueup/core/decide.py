@@ -34,7 +34,7 @@ from trueup.core.cases import (
 )
 from trueup.core.lifecycles import Segment, Trace, trace_fills
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import SETTLES_MS, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
+from trueup.core.rebuild import SETTLES_MS, begun_by, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
@@ -73,7 +73,7 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
     same = _agrees(row, report)
     if same and _is_unmoved(case, row, report):
         return _steady(case, row, report)
-    past = past_of(case, row.opened_at_ms)
+    past = past_of(case, begun_by(row))
     if not isinstance(past, Trace):
         return past if not isinstance(past, str) else _unexplained(case, row, report, past, counts=False)
     own = _own(case, row, past)
@@ -104,7 +104,7 @@ def _steady(case: Case, row: Position, report: PositionReport) -> Verified | Nee
     plain = Verified(row=row, report=report, write=_refresh_due(case, row))
     if not case.learn:
         return plain
-    past = past_of(case, row.opened_at_ms)
+    past = past_of(case, begun_by(row))
     own = _own(case, row, past) if isinstance(past, Trace) else past
     if isinstance(own, NeedsHistory):
         return own
@@ -172,11 +172,34 @@ def _own(case: Case, row: Position, past: Trace) -> Segment | NeedsHistory | str
     wrong = past.misstates(own) if own is not None else None
     if wrong is not None:
         return wrong
+    if own is not None and not _begins_where_told(case, row, own, past):
+        return _unanchored(case, row)
     if own is None or fits(row, own, past):
         return own
     if row.verified_as_of_ms is None and past.starts_with != 0 and _reaches_further(case):
         return _further(case, "the fills read so far do not begin flat")
     return "the fills do not pass through the quantity that the book has: some are missing"
+
+
+def _begins_where_told(case: Case, row: Position, own: Segment, past: Trace) -> bool:
+    """Whether a lifecycle that ended began where the line says.
+
+    An empty answer, or a fill that is not visible, shifts a net line: what is open then looks like a smaller one that has ended.
+    """
+    if own.closed_at_ms is None or not own.complete or past.would_show_a_gap(own):
+        return True
+    first = own.parts[0]
+    recorded = case.recorded_opening == (first.fill.trade_id, first.quantity)
+    return recorded and row.opening_order_id == own.opening_order_id
+
+
+def _unanchored(case: Case, row: Position) -> NeedsHistory | str:
+    """Further back the line may be flat: one step at once, all of it once it stayed so, for that costs much."""
+    seen = (MarkKind.GONE, str(row.quantity)) if case.report is None else (MarkKind.CHANGED, _shown(case.report))
+    stayed = is_confirmed(case, sighting(case, *seen, counts=True))
+    if _reaches_further(case) and (stayed or _since(case) >= begun_by(row) - LEAD_MS):
+        return _further(case, "the fills read so far do not begin flat")
+    return "the fills read do not begin flat, so that one that is missing would not show: some are missing"
 
 
 def _lacks_its_opening(case: Case, row: Position, own: Segment) -> bool:
@@ -194,8 +217,7 @@ def _refresh_due(case: Case, row: Position) -> bool:
 
 def _unexplained(case: Case, row: Position, report: PositionReport, why: str, *, counts: bool) -> Verdict:
     """The venue shows other numbers and no fill tells why: believed once it was seen again."""
-    seen = f"{report.quantity}@{report.entry_price}"
-    mark = sighting(case, MarkKind.CHANGED, seen, counts=counts)
+    mark = sighting(case, MarkKind.CHANGED, _shown(report), counts=counts)
     if counts and is_confirmed(case, mark):
         if _agrees(row, report):
             return Verified(row=row, report=report)
@@ -203,11 +225,17 @@ def _unexplained(case: Case, row: Position, report: PositionReport, why: str, *,
     return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
 
 
+def _shown(report: PositionReport) -> str:
+    return f"{report.quantity}@{report.entry_price}"
+
+
 def _gone(case: Case, row: Position) -> Verdict:
     """A complete view lacks it."""
     if _is_older(case, row):
         return LookAgain(why=f"the view speaks for a time before {case.key} was last verified")
-    past = past_of(case, row.opened_at_ms)
+    if case.history is not None and case.history.unlisted:
+        return absence.confirmed(case, row, None)
+    past = past_of(case, begun_by(row))
     if isinstance(past, str):
         mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=False)
         return Suspect(row=row, mark=mark, why=past, wait_ms=still_to_wait(case, mark))
@@ -313,7 +341,7 @@ def _closing_facts(case: Case, segments: tuple[Segment, ...], own: Segment) -> N
 
 
 def _row_start(case: Case) -> int:
-    return case.row.opened_at_ms if case.row is not None else case.as_of_ms
+    return min(begun_by(case.row), case.as_of_ms) if case.row is not None else case.as_of_ms
 
 
 def _missing(case: Case, report: PositionReport) -> Verdict:
@@ -368,8 +396,11 @@ def _has_ended(case: Case, opened: Segment) -> bool:
 def past_of(case: Case, begins_ms: int) -> Trace | NeedsHistory | LookAgain | str:
     """The key's lifecycles, or what must be read first, or (text) why the past cannot be had now."""
     history = case.history
+    if history is not None and history.unlisted:
+        return "its contract is no longer listed"
     if history is None or (history.fills is None and history.failed is None):
-        return NeedsHistory(since_ms=max(0, begins_ms - LEAD_MS), why="how it came to this")
+        since_ms = min(begins_ms, case.as_of_ms) - LEAD_MS
+        return NeedsHistory(since_ms=max(0, since_ms), why="how it came to this")
     if history.failed is not None or history.fills is None:
         return f"its history could not be read: {history.failed}"
     past = trace_fills(history.fills.fills, case.key.side, leg=case.leg, net=case.net, hedge=case.hedge)

@@ -14,6 +14,7 @@ Source: docs/adr/0016-stream-evidence.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -49,6 +50,7 @@ def heard_case(
     orders: Sequence[OrderRecord],
     known_orders: tuple[KnownOrder, ...],
     now_ms: int,
+    opening: tuple[str, Decimal] | None = None,
 ) -> Case | None:
     """The case of one row; None while what was heard cannot be one.
 
@@ -58,6 +60,7 @@ def heard_case(
         recorded: Whole fills that the store recorded for the row's lifecycle; none: its beginning is not known.
         orders: What was heard of orders, conditional parents folded into the orders that they became.
         now_ms: Venue time now.
+        opening: The recorded fill that opened the lifecycle, and how many contracts of it did.
     """
     begins_ms = min((fill.at_ms for fill in recorded), default=None)
     if begins_ms is None:
@@ -93,6 +96,7 @@ def heard_case(
         policy=policy,
         history=history,
         recorded_trade_ids=tuple(fill.trade_id for fill in recorded),
+        recorded_opening=opening,
         known_orders=known_orders,
     )
 
@@ -103,7 +107,14 @@ def flipped_case(case: Case) -> Case | None:
         return None
     key = case.key._replace(side=case.key.side.opposite)
     return msgspec.structs.replace(
-        case, key=key, row=None, report=case.opposite, opposite=None, recorded_trade_ids=(), known_orders=()
+        case,
+        key=key,
+        row=None,
+        report=case.opposite,
+        opposite=None,
+        recorded_trade_ids=(),
+        recorded_opening=None,
+        known_orders=(),
     )
 
 

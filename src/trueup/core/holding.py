@@ -21,9 +21,17 @@ from trueup.model.events import NewEvent
 from trueup.model.holds import Hold, HoldKind, HoldState, HoldUpdate, NewHold
 from trueup.model.positions import Position, PositionKey
 
-__all__ = ["Holding"]
+__all__ = ["Holding", "is_approved"]
 
 _STANDING = (HoldState.OPEN, HoldState.APPROVED)
+_ABOUT_ROWS = (HoldKind.MASS_CLOSE, HoldKind.INCONCLUSIVE)
+_ABOUT_WHAT_LACKS_ONE = (HoldKind.ADOPTION,)
+
+
+def is_approved(holds: Iterable[Hold], spot: Spot, *, in_book: bool) -> bool:
+    """Whether a person approved what is to be decided: to close it, of what the book has; to adopt it, of what it lacks."""
+    kinds = _ABOUT_ROWS if in_book else _ABOUT_WHAT_LACKS_ONE
+    return any(hold.state is HoldState.APPROVED and hold.kind in kinds and spot in hold.keys for hold in holds)
 
 
 class Holding:

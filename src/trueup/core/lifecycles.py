@@ -127,7 +127,24 @@ class Trace(Value, frozen=True, kw_only=True):
 
     def would_show_a_gap(self, segment: Segment) -> bool:
         """Whether a closing fill that is missing in or after that segment shows: the line before its opening is not flat."""
-        return segment.complete and (self.by_leg or self.starts_with == 0)
+        return segment.complete and (self.by_leg or self.starts_with == 0 or self._was_flat_before(segment))
+
+    def _was_flat_before(self, segment: Segment) -> bool:
+        """Whether the profit that the venue states with the end of the lifecycle before it says where the net line's zero was.
+
+        That fill closed just as much as the line says, and what it left open the next one did not close. Of a line that was
+        never flat since the history begins nothing else tells it.
+        """
+        place = self.segments.index(segment)
+        before = self.segments[place - 1] if place else None
+        if before is None or not before.complete:
+            return False
+        last, first, entry = before.parts[-1], segment.parts[0], _entry_left(before)
+        moved = before.side.sign * last.quantity * (last.fill.price - entry)
+        stated = last.realized_pnl
+        if stated is None or abs(moved) <= _NOTHING or abs(stated - moved) > abs(moved) * _NOTHING:
+            return False
+        return first.fill is last.fill or (first.fill.realized_pnl == 0 and first.fill.price != entry)
 
 
 def _misstated(segment: Segment) -> Fill | None:
@@ -151,6 +168,17 @@ def _misstated(segment: Segment) -> Fill | None:
             return fill
         quantity, cost = quantity - part.quantity, None if cost is None else cost - cost * part.quantity / quantity
     return None
+
+
+def _entry_left(segment: Segment) -> Decimal:
+    """Average entry price of what the last fill of a whole lifecycle closed, at average cost (linear), quote units."""
+    quantity = cost = ZERO
+    for part in segment.parts[:-1]:
+        if part.opening:
+            quantity, cost = quantity + part.quantity, cost + part.quantity * part.fill.price
+        else:
+            quantity, cost = quantity - part.quantity, cost - cost * part.quantity / quantity
+    return cost / quantity
 
 
 def trace_fills(fills: Iterable[Fill], side: Side, *, leg: Decimal, net: Decimal, hedge: bool = False) -> Trace:

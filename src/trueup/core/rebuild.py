@@ -24,6 +24,7 @@ __all__ = [
     "CLIENT_PREFIX",
     "CLOSE_PREFIX",
     "SETTLES_MS",
+    "begun_by",
     "endings",
     "exit_reason",
     "fits",
@@ -75,6 +76,11 @@ def shown_at(row: Position) -> tuple[int, int]:
         return row.opened_at_ms, row.opened_at_ms
     at, changed = row.verified_as_of_ms - 1, row.venue_updated_at_ms
     return (at, at) if changed is None else (min(changed, at), max(changed + SETTLES_MS, at))
+
+
+def begun_by(row: Position) -> int:
+    """By when it was open at the latest: as its bot wrote, or as the venue showed. A bot may date it hours ahead (local time)."""
+    return min(row.opened_at_ms, shown_at(row)[0])
 
 
 def own_segment(row: Position, trace: Trace, slack_ms: int, ended: tuple[Ending, ...] = ()) -> Segment | None:

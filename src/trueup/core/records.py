@@ -24,6 +24,7 @@ __all__ = [
     "known_orders",
     "learned",
     "observation",
+    "recorded_opening",
     "recorded_trades",
     "refreshed",
     "suspended",
@@ -45,6 +46,14 @@ def known_orders(recorded: Iterable[RecordedOrder]) -> tuple[KnownOrder, ...]:
         for order in recorded
         if order.closing
     )
+
+
+def recorded_opening(trades: Iterable[RecordedTrade]) -> tuple[str, Decimal] | None:
+    """Of a lifecycle's recorded fills the one that opened it, and how many contracts of it did; None: none is recorded."""
+    first = min(
+        (one for one in trades if one.opening), key=lambda one: (one.fill.at_ms, one.fill.sequence or 0), default=None
+    )
+    return (first.fill.trade_id, first.quantity) if first is not None else None
 
 
 def recorded_trades(account: str, lifecycle: Lifecycle, of: RowRef) -> list[RecordedTrade]:

@@ -29,7 +29,7 @@ from trueup.core.cases import (
     Verdict,
     Verified,
 )
-from trueup.core.holding import Holding
+from trueup.core.holding import Holding, is_approved
 from trueup.core.marks import sighting, told
 from trueup.core.rebuild import is_recorded, may_be, shown_at
 from trueup.core.records import RowRef, closing, exit_order, learned, observation, recorded_trades, refreshed
@@ -265,13 +265,14 @@ class _Settler:
     ) -> None:
         """The open lifecycle after the closed one; a bot that writes its own rows is given its time for this one too."""
         adoption = case.policy.adoption
-        if adoption.after_ms and self._in.applies and not case.approved:
+        approved = is_approved(self._in.holds, case.spot, in_book=False)
+        if adoption.after_ms and self._in.applies and not approved:
             fresh = msgspec.structs.replace(case, mark=None)
             seen = sighting(fresh, MarkKind.MISSING, "", counts=True)
             why = f"reopened; a bot is given {adoption.after_ms // 1000} s to write its own row"
             self._rejected(fresh, Reject(report=report, mark=seen, why=why, wait_ms=adoption.after_ms))
             return
-        hold = adoption.what == "hold" and not case.approved
+        hold = adoption.what == "hold" and not approved
         why = f"reopened by order {lifecycle.opening_order_id}"
         adopt = Adopt(report=report, lifecycle=lifecycle, unverified=False, hold=hold, why=why)
         self._adopt(case, adopt, decided=verdict, announce=announce)

@@ -24,8 +24,9 @@ from trueup.core import narrate, review
 from trueup.core.agreement import Agreed, agree
 from trueup.core.cases import Case, Close, Ending, LookAgain, Verdict, Verified
 from trueup.core.decide import decide_key
+from trueup.core.holding import is_approved
 from trueup.core.rebuild import endings
-from trueup.core.records import known_orders
+from trueup.core.records import known_orders, recorded_opening
 from trueup.core.settle import settle
 from trueup.core.settlement import Settlement
 from trueup.core.situation import Situation
@@ -321,8 +322,6 @@ class AccountReconciler:
         learn: set[PositionKey],
     ) -> Case:
         row = union.rows.get(key)
-        spot, holds = (key.symbol, key.side), known.holds
-        approved = bool(holds) and any(hold.state is HoldState.APPROVED and spot in hold.keys for hold in holds)
         unreadable = view.quarantined[0] if view.quarantined else None
         blocked = (
             f"a row of the venue's answer could not be read ({unreadable.symbol}: {unreadable.problem})"
@@ -341,7 +340,7 @@ class AccountReconciler:
             known_orders=known_orders(known.recorded_of(row)) if row is not None and known.recorded else (),
             mark=known.marks.get((key, False)),
             absence_blocked=blocked,
-            approved=approved,
+            approved=bool(known.holds) and is_approved(known.holds, (key.symbol, key.side), in_book=row is not None),
             learn=key in learn,
         )
 
@@ -368,6 +367,7 @@ class AccountReconciler:
         known = msgspec.structs.replace(
             case,
             recorded_trade_ids=tuple(trade.fill.trade_id for trade in trades),
+            recorded_opening=recorded_opening(trades),
             known_orders=known_orders(recorded),
         )
         return known, None

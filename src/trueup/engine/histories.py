@@ -1,6 +1,7 @@
 """Reads of the past that a decision asks for, each once a look, a few at a time.
 
-A call that fails leaves its reason in the history: the past then decides nothing now.
+A call that fails leaves its reason in the history: the past then decides nothing now. Of a contract that the venue lists no more
+nothing but the account's second surface is asked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 
 from trueup.core.cases import Case, History, NeedsHistory, Verdict
 from trueup.core.decide import decide_key
-from trueup.model.errors import AuthenticationRefused, Rejected, SlotsMissing, Unobserved
+from trueup.model.errors import AuthenticationRefused, Rejected, SlotsMissing, Unlisted, Unobserved
 from trueup.model.observations import FillHistory, SecondSurface, SurfaceVerdict
 from trueup.model.positions import PositionKey
 from trueup.ports import Venue
@@ -65,10 +66,12 @@ class Histories:
     async def _extended(self, case: Case, needs: NeedsHistory) -> Case:
         history = case.history or History()
         try:
-            if history.fills is None or needs.since_ms < history.fills.since_ms:
+            if not history.unlisted and (history.fills is None or needs.since_ms < history.fills.since_ms):
                 fills = await self._read_fills(case.key.symbol, needs.since_ms, history.fills)
                 history = msgspec.structs.replace(history, fills=fills)
             return await self._with_records(case, history, needs)
+        except Unlisted:
+            return msgspec.structs.replace(case, history=msgspec.structs.replace(history, unlisted=True))
         except (Unobserved, Rejected, AuthenticationRefused) as error:
             return msgspec.structs.replace(case, history=msgspec.structs.replace(history, failed=str(error)))
 
@@ -86,7 +89,7 @@ class Histories:
             changes["closed_pnl"] = await self._venue.closed_pnl(symbol, needs.since_ms)
             asked.add("closed_pnl")
         if needs.want_surface:
-            surface = await self._verdict(case.key)
+            surface = await self._verdict(case.key, listed=not history.unlisted)
             asked.add("surface")
         history = msgspec.structs.replace(history, **changes, asked=tuple(sorted(asked)))
         return msgspec.structs.replace(case, history=history, surface=surface)
@@ -103,12 +106,12 @@ class Histories:
             return read
         return msgspec.structs.replace(read, until_ms=later.until_ms, fills=(*read.fills, *later.fills))
 
-    async def _verdict(self, key: PositionKey) -> SurfaceVerdict:
-        """The account surface first; where it cannot tell, the venue is asked for that one symbol."""
+    async def _verdict(self, key: PositionKey, *, listed: bool) -> SurfaceVerdict:
+        """The account surface first; where it cannot tell, the venue is asked for that one symbol, if it lists it."""
         if self._surface is None:
             self._surface = asyncio.ensure_future(self._venue.second_surface())
         verdict = (await self._surface).verdict(key.symbol, key.side)
-        if verdict is not SurfaceVerdict.UNKNOWN:
+        if verdict is not SurfaceVerdict.UNKNOWN or not listed:
             return verdict
         try:
             again = await self._venue.positions(key.symbol)

@@ -17,7 +17,7 @@ import structlog
 from trueup.core.cases import Adjust, Case, Close, Verdict, Verified
 from trueup.core.decide import decide_key
 from trueup.core.heard import flipped_case, heard_case, is_provable
-from trueup.core.records import known_orders
+from trueup.core.records import known_orders, recorded_opening
 from trueup.core.settle import settle
 from trueup.core.situation import Situation
 from trueup.model.errors import Conflict
@@ -115,6 +115,7 @@ class Listener:
             slots=hearing.slots(symbol),
             heard=hearing.fills(symbol),
             recorded=[trade.fill for trade in record.trades],
+            opening=recorded_opening(record.trades),
             orders=hearing.orders(symbol),
             known_orders=known_orders(record.orders),
             now_ms=self._reconciler.venue_now_ms(),

@@ -26,6 +26,7 @@ __all__ = [
     "TrueupError",
     "UnknownOrder",
     "UnknownSymbol",
+    "Unlisted",
     "Unobserved",
     "Unreadable",
 ]
@@ -77,6 +78,10 @@ class Unobserved(Transient):
         self.source = source
         self.problem = problem
         super().__init__(f"{source}: {problem}")
+
+
+class Unlisted(Unobserved):
+    """The venue's market list, read afresh, lacks the contract (delisted, delivered): nothing can be asked about it."""
 
 
 class RateLimited(Unobserved):

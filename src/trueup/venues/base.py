@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TypeVar
 
-from trueup.model.errors import Unobserved
+from trueup.model.errors import Unlisted
 from trueup.model.instruments import Instrument, InstrumentCatalog
 from trueup.model.observations import ClockReading
 from trueup.model.protection import StopRefusal, StopRefused
@@ -70,11 +70,11 @@ class VenueBase(ABC):
         """By its exact unified symbol.
 
         Raises:
-            Unobserved: The venue does not list it: it cannot be asked about.
+            Unlisted: The venue does not list it: it cannot be asked about.
         """
         found = (await self.catalog()).get(symbol) or (await self._fresh_catalog()).get(symbol)
         if found is None:
-            raise Unobserved(source, f"{symbol} is not in the venue's market list, so it cannot be asked for")
+            raise Unlisted(source, f"{symbol} is not in the venue's market list, so it cannot be asked for")
         return found
 
     async def _stop_refused(self, refused: StopRefused) -> StopRefused:

@@ -22,6 +22,7 @@ from core_cases import (
     decide_close,
     fill,
     history,
+    mark_of,
     needs,
     record,
     report,
@@ -404,6 +405,35 @@ def test_an_order_whose_maker_the_fill_tells_is_not_asked_for() -> None:
     assert (verdict.order_ids, verdict.want_funding_since_ms) == ((), T0)
 
 
+AHEAD = T0 + 9 * HOUR
+"""What a bot in UTC+9 writes for `T0` when it forgets the offset."""
+
+
+@pytest.mark.parametrize("opened", [AHEAD, T0 + 2000])
+def test_of_a_row_that_was_seen_the_past_is_read_from_before_the_state_that_was(opened: int) -> None:
+    verdict = needs(decide_key(case(row(opened=opened, seen=T0 + 1000, changed=T0), None)))
+    assert verdict.since_ms == T0 - LEAD_MS
+
+
+def test_no_past_is_read_from_a_moment_that_is_to_come() -> None:
+    assert needs(decide_key(case(row(opened=AHEAD), None))).since_ms == VIEW - LEAD_MS
+
+
+def test_a_row_that_its_bot_dated_hours_ahead_is_closed_by_its_fills() -> None:
+    fills = [fill(BUY, "5", "100", T0, pnl="0"), fill(SELL, "5", "90", T0 + HOUR, pnl="-50", order="stop")]
+    book = row(opened=AHEAD, seen=T0 + 1000, changed=T0)
+    verdict = closed(decide_key(case(book, None, history(fills, since=T0 - LEAD_MS))))
+    assert (verdict.details.evidence, verdict.details.realized_pnl) == (Evidence.FILLS, D(-50))
+    assert verdict.lifecycle is not None
+    assert verdict.lifecycle.opened_at_ms == T0
+
+
+def test_the_funding_of_a_row_that_is_dated_ahead_and_began_before_the_history_is_read_from_when_it_was_seen() -> None:
+    past = history([fill(SELL, "5", "110", T0 + HOUR, closed="5", by="user")], asked=())
+    verdict = needs(decide_key(case(row(opened=AHEAD, seen=T0 + 1000, changed=T0), None, past)))
+    assert verdict.want_funding_since_ms == T0
+
+
 @pytest.mark.parametrize("seen", [None, report(LONG, "5", changed=T0 + 2 * HOUR)])
 def test_the_whole_lifecycle_is_looked_for_before_it_is_closed(seen: object) -> None:
     """An opening before what was read: further back, also where the view shows it reopened."""
@@ -539,6 +569,129 @@ def test_an_empty_answer_right_after_a_burst_of_fills_closes_nothing() -> None:
         fill(BUY, "2", "100", T0 + 3, pnl="0"),
     ]
     suspected(decide_key(case(row(SHORT, "2", seen=T0 + 1, changed=T0), None, history(fills))))
+
+
+HALVED = [
+    fill(BUY, "2", "100", T0, pnl="0", order="open", trade="800001"),
+    fill(SELL, "1", "110", T0 + HOUR, pnl="10", order="tp1", trade="800002"),
+]
+
+
+@pytest.mark.parametrize("seen", [None, T0 + 1000], ids=["never-seen", "its-bot-wrote-one"])
+def test_an_empty_answer_does_not_close_by_fills_what_was_halved(seen: int | None) -> None:
+    """Bought 2, took profit on 1, the bot's row says 1: anchored at flat, a short of 1 seems to have become a long of 1."""
+    book = row(LONG, "1", opened=T0 + 2000 if seen is None else T0, seen=seen, changed=seen and T0)
+    verdict = suspected(decide_key(case(book, None, history(HALVED), trades=["800001"], opening=("800001", "2"))))
+    assert "some are missing" in verdict.why
+    assert verdict.mark.count == 1
+
+
+@pytest.mark.parametrize("first", [None, VIEW - 30_000], ids=["fresh", "stayed"])
+def test_where_a_line_does_not_begin_flat_more_is_read_one_step_at_once_and_all_of_it_once_it_stayed_so(
+    first: int | None,
+) -> None:
+    book = row(LONG, "1", opened=T0 + 2000)
+    mark = mark_of(book, first=first) if first is not None else None
+    step = needs(decide_key(case(book, None, history(HALVED, since=book.opened_at_ms - LEAD_MS), mark=mark)))
+    assert step.since_ms == book.opened_at_ms - LEAD_MS - 28 * DAY
+    verdict = decide_key(case(book, None, history(HALVED, since=step.since_ms), mark=mark))
+    assert isinstance(verdict, NeedsHistory if first is not None else Suspect)
+
+
+def test_a_lagging_opening_of_the_other_side_does_not_halve_what_was_closed() -> None:
+    """Bought 10, sold 4 (the row: 6), sold the rest and 4 more; the last fill is not visible yet."""
+    fills = [
+        fill(BUY, "4", "98", T0, pnl="0"),
+        fill(BUY, "6", "100", T0 + 10, pnl="0"),
+        fill(SELL, "4", "106", T0 + 60_000, pnl="27.2"),
+        fill(SELL, "6", "97", T0 + HOUR, pnl="-13.2"),
+    ]
+    book = row(LONG, "6", opened=T0 + 2000, entry="99.2")
+    short = report(SHORT, "4", entry="109", changed=VIEW - 500)
+    assert "some are missing" in suspected(decide_key(case(book, None, history(fills), opposite=short))).why
+
+
+def test_a_bots_own_scale_in_is_read_back_to_flat_and_closed() -> None:
+    """Verified with 5; the bot wrote 8 when it added 3. A lifecycle before it was open when what is read first begins."""
+    every = [
+        fill(SELL, "4", "101", T0 - 3 * HOUR, pnl="0"),
+        fill(BUY, "4", "100", T0 - HOUR // 2, pnl="4"),
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(BUY, "3", "100", T0 + HOUR, pnl="0"),
+        fill(SELL, "8", "110", T0 + 2 * HOUR, pnl="80"),
+    ]
+    book = row(LONG, "8", seen=T0 + 1000, changed=T0)
+    step = needs(decide_key(case(book, None, history(every[1:], since=T0 - LEAD_MS))))
+    past = history(every, since=step.since_ms)
+    assert closed(decide_key(case(book, None, past))).details.realized_pnl == D(80)
+
+
+def never_flat(*stated: str) -> list[Fill]:
+    """An account that turns over and never is flat since the history begins, and the profits that its turns state."""
+    turns = [(SELL, "4", "100"), (BUY, "6", "110"), (SELL, "6", "120")]
+    every = [
+        fill(side, quantity, price, T0 - HOUR + place * HOUR, pnl=pnl, trade=f"{900 + place}", order=f"turn{place}")
+        for place, ((side, quantity, price), pnl) in enumerate(zip(turns, stated, strict=True))
+    ]
+    return [fill(BUY, "2", "90", T0 - 2 * HOUR, pnl="7"), *every]  # closes 1 short from before, opens 1 long
+
+
+@pytest.mark.parametrize(
+    ("stated", "closes"),
+    [
+        (("10", "-30", "30"), True),  # long 1, short 3, long 3, short 3: each turn states what it closed
+        (("10", "-20", "40"), False),  # it closed 2 of a short: the line is 1 too low there
+        (("10", "0", "30"), False),
+    ],
+    ids=["as-the-line-says", "of-another-quantity", "none"],
+)
+def test_a_turn_whose_stated_profit_is_the_lines_tells_where_it_was_flat(
+    stated: tuple[str, str, str], closes: bool
+) -> None:
+    book = row(LONG, "3", entry="110", seen=T0 + 1000, changed=T0)
+    short = report(SHORT, "3", entry="120", changed=T0 + HOUR)
+    verdict = decide_key(case(book, None, history(never_flat(*stated)), opposite=short))
+    assert isinstance(verdict, Close if closes else Suspect)
+
+
+@pytest.mark.parametrize(
+    ("first", "price", "closes"),
+    [("0", "112", True), ("0", "100", False), ("-24", "112", False)],
+    ids=["opens", "at-the-entry-price", "closes"],
+)
+def test_an_end_and_an_opening_by_fills_of_their_own_tell_it_too(first: str, price: str, closes: bool) -> None:
+    """The stated profits say that all of the one was closed and nothing by the other, where its price could tell."""
+    fills = [
+        fill(BUY, "2", "90", T0 - 3 * HOUR, pnl="7"),
+        fill(SELL, "3", "100", T0 - 2 * HOUR, pnl="10"),  # short 2 at 100
+        fill(BUY, "2", "110", T0 - HOUR, pnl="-20"),
+        fill(BUY, "2", price, T0, pnl=first),
+        fill(SELL, "2", "120", T0 + HOUR, pnl="16"),
+    ]
+    book = row(LONG, "2", entry=price, seen=T0 + 1000, changed=T0)
+    assert isinstance(decide_key(case(book, None, history(fills))), Close if closes else Suspect)
+
+
+@pytest.mark.parametrize(
+    ("opening", "order", "closes"),
+    [
+        (("902", "3"), "turn1", True),
+        (("902", "2"), "turn1", False),
+        (("903", "3"), "turn1", False),
+        (("902", "3"), None, False),
+        (None, "turn1", False),
+    ],
+    ids=["as-recorded", "another-part", "another-fill", "not-its-opening", "not-recorded"],
+)
+def test_what_the_book_recorded_of_its_opening_tells_it_where_no_profit_does(
+    opening: tuple[str, str] | None, order: str | None, closes: bool
+) -> None:
+    fills = [msgspec.structs.replace(one, realized_pnl=None) for one in never_flat("10", "-30", "30")[2:]]
+    fills = [msgspec.structs.replace(one, trade_id=str(902 + place)) for place, one in enumerate(fills)]
+    book = row(LONG, "3", entry="110", seen=T0 + 1000, changed=T0, order=order)
+    short = report(SHORT, "3", entry="120", changed=T0 + HOUR)
+    verdict = decide_key(case(book, None, history(fills), opposite=short, opening=opening))
+    assert isinstance(verdict, Close if closes else Suspect)
 
 
 def test_a_reopening_whose_fill_is_not_visible_yet_is_not_taken_for_the_same() -> None:

@@ -33,7 +33,7 @@ from trueup.core.cases import Close, Ending, KnownOrder, LeaveYoung, NeedsHistor
 from trueup.core.decide import LEAD_MS, decide_key
 from trueup.model.holds import MarkKind
 from trueup.model.observations import SurfaceVerdict
-from trueup.model.orders import ClosedPnl, OrderKind, OrderStatus, Side
+from trueup.model.orders import ClosedPnl, Fill, OrderKind, OrderStatus, Side
 from trueup.model.positions import Amount, Evidence, ExitReason
 
 D = Decimal
@@ -203,6 +203,33 @@ def test_an_approved_contradiction_is_closed_on_absence() -> None:
     assert details.evidence is Evidence.ABSENCE
 
 
+def test_an_approved_contradiction_that_the_surface_shows_open_is_not_closed() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = suspected(decide_key(case(row(), None, past, mark=mark_of(row()), surface=OPEN, approved=True)))
+    assert "still shows it" in verdict.why
+    assert verdict.inconclusive is None
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_before_a_contradiction_is_held_or_carried_out_the_second_surface_is_asked(approved: bool) -> None:
+    past = history([fill(BUY, "5", "100", T0)], asked=("closed_pnl", "orders"))
+    assert needs(decide_key(case(row(), None, past, mark=mark_of(row()), approved=approved))).want_surface
+
+
+def test_a_contradiction_that_the_surface_shows_open_is_no_hold() -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = suspected(decide_key(case(row(), None, past, mark=mark_of(row()), surface=OPEN)))
+    assert "still shows it" in verdict.why
+    assert verdict.inconclusive is None
+
+
+@pytest.mark.parametrize("surface", [FLAT, UNKNOWN])
+def test_an_approved_contradiction_that_no_surface_shows_open_is_closed(surface: SurfaceVerdict) -> None:
+    past = history([fill(BUY, "5", "100", T0)])
+    verdict = decide_key(case(row(), None, past, surface=surface, approved=True))
+    assert closed(verdict).details.evidence is Evidence.ABSENCE
+
+
 def test_an_approved_contradiction_still_waits_while_a_row_of_the_account_is_unreadable() -> None:
     past = history([fill(BUY, "5", "100", T0)])
     suspected(decide_key(case(row(), None, past, mark=mark_of(row()), approved=True, blocked="XYZ")))
@@ -220,6 +247,62 @@ def test_a_row_whose_contract_is_no_longer_listed_is_closed_without_amounts() ->
     details = closed(decide_key(about)).details
     assert (details.evidence, details.settle_asset) == (Evidence.ABSENCE, "")
     assert (details.exit_price, details.realized_pnl) == (D(104), None)
+
+
+# a row that its bot dated hours ahead (local time without an offset)
+
+AHEAD = VIEW + 3 * HOUR
+
+
+def test_a_row_that_was_seen_open_is_never_one_that_never_existed() -> None:
+    for opened in (T0, AHEAD):
+        book = row(opened=opened, seen=T0 + 1000, changed=T0)
+        for fills in ([], [fill(BUY, "2", "100", T0 + HOUR), fill(SELL, "2", "101", T0 + 2 * HOUR)]):
+            why = suspected(decide_key(case(book, None, history(fills)))).why
+            assert "never existed" not in why
+            assert "showed it open" in why
+
+
+def test_a_row_that_was_seen_open_is_not_young_till_its_own_date() -> None:
+    book = row(opened=AHEAD, seen=T0 + 1000, changed=T0)
+    assert isinstance(decide_key(case(book, None, history(), mark=mark_of(book), surface=FLAT)), Close)
+    young = row(opened=AHEAD, seen=VIEW - 59_000, changed=T0)
+    assert isinstance(decide_key(case(young, None, history(), mark=mark_of(young), surface=FLAT)), LeaveYoung)
+
+
+def test_a_record_of_its_close_counts_from_when_it_was_seen() -> None:
+    book = row(opened=AHEAD, seen=T0 + 1000, changed=T0)
+    assert closed(decide_key(case(book, None, unread(pnl_record("5", T0 + HOUR))))).details.quantity == D(5)
+
+
+# a contract that was delisted or delivered
+
+UNLISTED = msgspec.structs.replace(history(asked=()), fills=None, unlisted=True)
+
+
+def unlisted(surface: SurfaceVerdict, *, first: int | None = None, asked: tuple[str, ...] = ("surface",)) -> object:
+    book = row(seen=T0 + 10, changed=T0)
+    past = msgspec.structs.replace(UNLISTED, asked=asked)
+    mark = mark_of(book, first=first) if first is not None else None
+    return decide_key(case(book, None, past, instrument=None, mark=mark, surface=surface))
+
+
+def test_a_contract_that_is_listed_no_more_is_confirmed_as_any_absence() -> None:
+    """No venue answers for its fills: the row would stay for ever. It ends by what else tells it, never at once."""
+    first = suspected(unlisted(FLAT))  # type: ignore[arg-type]
+    assert (first.mark.count, first.wait_ms, first.inconclusive) == (1, 30_000, None)
+    assert "no longer listed" in first.why
+    assert needs(unlisted(UNKNOWN, first=VIEW - 30_000, asked=())).want_surface  # type: ignore[arg-type]
+    details = closed(unlisted(FLAT, first=VIEW - 30_000)).details  # type: ignore[arg-type]
+    assert (details.evidence, details.estimated) == (Evidence.ABSENCE, True)
+    assert suspected(unlisted(OPEN, first=VIEW - 30_000)).inconclusive is None  # type: ignore[arg-type]
+    assert suspected(unlisted(UNKNOWN, first=VIEW - 30_000)).inconclusive is not None  # type: ignore[arg-type]
+
+
+def test_a_history_that_failed_is_not_that_of_a_contract_listed_no_more() -> None:
+    book = row(seen=T0 + 10, changed=T0)
+    verdict = decide_key(case(book, None, history(failed="503"), instrument=None, mark=mark_of(book), surface=FLAT))
+    assert suspected(verdict).mark == mark_of(book)
 
 
 # the venue's own record of the close (Bybit)
@@ -508,6 +591,48 @@ def test_an_order_whose_fills_were_read_closes_nothing() -> None:
     assert not isinstance(decided, Close)
     unseen = history([fills[0]], orders=[stop])
     assert isinstance(decide_key(case(row(SHORT, "5"), None, unseen, orders=[STOP])), Close)
+
+
+@pytest.mark.parametrize(
+    ("added", "closes"),
+    [
+        (fill(BUY, "5", "104", T0 + HOUR, pnl="0"), False),
+        (fill(BUY, "5", "104", T0 + HOUR, closed="3"), False),
+        (fill(BUY, "5", "104", T0 + HOUR, pnl="0", leg=LONG), False),
+        (fill(BUY, "5", "104", T0 + HOUR, pnl="10", leg=SHORT), True),
+        (fill(BUY, "5", "104", T0 + HOUR, closed="5"), True),
+        (fill(BUY, "5", "104", T0 + 999, pnl="0"), True),
+    ],
+    ids=["one-way", "partly", "its-leg", "the-other-leg", "closes-the-other", "seen-with-it"],
+)
+@pytest.mark.parametrize("by", ["order", "record"])
+def test_lesser_evidence_of_the_books_quantity_closes_nothing_that_was_added_to_since(
+    by: str, added: Fill, closes: bool
+) -> None:
+    """One empty answer; the stop of 5 filled, its fill is not visible yet, and 5 more had been bought: 5 are open."""
+    opened = msgspec.structs.replace(added, at_ms=T0, trade_id="1", order_id="o1")
+    past = history(
+        [added] if added.position_side is SHORT or added.closed_quantity == 5 else [opened, added],
+        orders=[record("s1", at=T0 + 2 * HOUR)] if by == "order" else (),
+        closed_pnl=[pnl_record("5", T0 + 2 * HOUR)] if by == "record" else (),
+    )
+    decided = decide_key(case(row(seen=T0 + 1000), None, past, orders=[STOP]))
+    assert isinstance(decided, Close) is closes
+
+
+def test_what_was_added_is_no_doubt_where_the_bot_wrote_it_into_its_row() -> None:
+    fills = [fill(BUY, "5", "100", T0, pnl="0"), fill(BUY, "3", "104", T0 + HOUR, pnl="0")]
+    past = history(fills, orders=[record("s1", filled="8", at=T0 + 2 * HOUR)])
+    details = closed(decide_key(case(row(LONG, "8", seen=T0 + 1000), None, past, orders=[STOP]))).details
+    assert (details.evidence, details.quantity) == (Evidence.ORDER, D(8))
+
+
+@pytest.mark.parametrize(("later", "closes"), [(60_000, True), (60_001, False)])
+def test_of_a_row_never_seen_what_opened_within_the_difference_of_clocks_may_be_its_own(
+    later: int, closes: bool
+) -> None:
+    past = history([fill(BUY, "6", "100", T0 + later, pnl="0")], orders=[record("s1", at=T0 + HOUR)])
+    assert isinstance(decide_key(case(row(), None, past, orders=[STOP])), Close) is closes
 
 
 def test_a_history_that_failed_in_part_closes_by_no_lesser_evidence_either() -> None:

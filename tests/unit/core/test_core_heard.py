@@ -49,6 +49,7 @@ def case_of(
     recorded: Sequence[Fill] = (OPENED,),
     book: Position = BOOK,
     orders: Sequence[OrderRecord] = (),
+    opening: tuple[str, Decimal] | None = None,
 ) -> Case | None:
     return heard_case(
         book,
@@ -60,6 +61,7 @@ def case_of(
         orders=orders,
         known_orders=(),
         now_ms=NOW,
+        opening=opening,
     )
 
 
@@ -145,6 +147,18 @@ def test_a_flip_closes_one_side_and_opens_the_other() -> None:
     assert is_provable(second)
     assert second.lifecycle is not None
     assert second.lifecycle.opening_order_id == "flip"
+
+
+def test_what_a_flip_opened_is_closed_by_what_the_book_recorded_of_it() -> None:
+    """The flip's fill is known whole: of what it closed before nothing is known here but the part that the book has."""
+    flip = fill(BUY, "8", "100", T0, order="open", trade="f1")
+    exits = [fill(SELL, "5", "110", NOW)]
+    known = decided(slot(), heard=exits, recorded=[flip], opening=("f1", Decimal(5)))
+    assert isinstance(known, Close)
+    assert is_provable(known)
+    assert known.details.quantity == Decimal(5)
+    for other in (None, ("f1", Decimal(8))):
+        assert not is_provable(decided(slot(), heard=exits, recorded=[flip], opening=other))  # type: ignore[arg-type]
 
 
 def test_a_flip_waits_for_a_bot_that_writes_its_own_rows() -> None:

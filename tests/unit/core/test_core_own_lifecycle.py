@@ -210,19 +210,15 @@ def test_a_row_made_well_after_the_reach_is_not_closed_without_its_opening() -> 
     assert "its opening is not among the fills" in verdict.why
 
 
-def test_a_net_line_that_begins_in_the_middle_is_read_further_back_before_a_fill_is_called_missing() -> None:
-    """Something of 1 contract stood before; the bot's quantity (5) was never true, so nothing else vouches for the line."""
+@pytest.mark.parametrize("book", [row(), row(seen=T0 + 5000, changed=T0)], ids=["never-seen", "seen"])
+def test_a_net_line_that_begins_in_the_middle_is_read_further_back_before_a_fill_is_called_missing(
+    book: Position,
+) -> None:
+    """Something of 1 contract stood before: whether the row's quantity (5) was true depends on it."""
     fills = [fill(SELL, "1", "100", T0 - 60_000), *round_trip("own", T0, T0 + HOUR, quantity="4.9")]
-    short = case(row(), None, history(fills, since=T0 - LEAD_MS))
+    short = case(book, None, history(fills, since=T0 - LEAD_MS))
     assert needs(decide_key(short)).since_ms < T0 - LEAD_MS
-    assert "some are missing" in suspected(decide_key(case(row(), None, history(fills)))).why
-
-
-def test_a_row_that_was_seen_is_not_read_further_back_for_fills_that_are_missing_since() -> None:
-    fills = [fill(SELL, "1", "100", T0 - 60_000), *round_trip("own", T0, T0 + HOUR, quantity="4.9")]
-    book = row(seen=T0 + 5000, changed=T0)
-    past = history(fills, since=T0 - LEAD_MS)
-    assert "some are missing" in suspected(decide_key(case(book, None, past))).why
+    assert "some are missing" in suspected(decide_key(case(book, None, history(fills)))).why
 
 
 # fills that the book has and the history lacks

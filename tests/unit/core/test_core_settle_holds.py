@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from core_cases import BTC, LONG, VIEW, case, history, hold, mark_of, policy, report, row, situation
+from core_cases import (
+    BTC,
+    BUY,
+    HOUR,
+    LONG,
+    SELL,
+    T0,
+    VIEW,
+    case,
+    fill,
+    history,
+    hold,
+    mark_of,
+    policy,
+    report,
+    row,
+    situation,
+)
 from settle_cases import (
     adopted,
     closed_by_fills,
@@ -19,6 +36,8 @@ from settle_cases import (
 )
 
 from trueup.core.cases import Close
+from trueup.core.decide import decide_key
+from trueup.core.holding import is_approved
 from trueup.model.events import EventType, Severity
 from trueup.model.holds import Hold, HoldKind, HoldState
 from trueup.model.observations import SurfaceVerdict
@@ -329,3 +348,34 @@ def test_two_refusals_of_one_key_are_told_apart_by_their_evidence() -> None:
 def test_surfaces_that_cannot_tell_are_held_as_inconclusive() -> None:
     about = case(row(), None, history(), mark=mark_of(row()), surface=SurfaceVerdict.UNKNOWN)
     assert [new.kind for new in settled(decide(about)).holds] == [INCONCLUSIVE]
+
+
+# whose question an approval answers
+
+
+@pytest.mark.parametrize("state", [OPEN, APPROVED, REJECTED, WITHDRAWN, DONE])
+@pytest.mark.parametrize("in_book", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "about_rows"), [(MASS, True), (INCONCLUSIVE, True), (ADOPTION, False), (HoldKind.IDENTITY, None)]
+)
+def test_an_approval_answers_its_own_question(
+    kind: HoldKind, about_rows: bool | None, in_book: bool, state: HoldState
+) -> None:
+    """To close is asked of what the book has, to adopt of what it lacks; a bot may write its row in between."""
+    holds = [hold(kind, state, "x")]
+    assert is_approved(holds, (BTC, LONG), in_book=in_book) is (about_rows is in_book and state is APPROVED)
+    assert not is_approved(holds, (BTC, Side.SHORT), in_book=in_book)
+
+
+def test_an_approved_close_is_no_approval_of_the_adoption_that_follows_it() -> None:
+    fills = [
+        fill(BUY, "5", "100", T0, pnl="0"),
+        fill(SELL, "5", "103", T0 + HOUR, pnl="15"),
+        fill(BUY, "5", "100", T0 + 2 * HOUR, pnl="0", order="again"),
+    ]
+    book = row(seen=T0 + 1000, changed=T0)
+    asked = policy("hold")
+    about = case(book, report(changed=T0 + 2 * HOUR), history(fills), rules=asked, approved=True)
+    result = settled((about, decide_key(about)), where=situation(holds=[hold(INCONCLUSIVE, APPROVED, "7:x")]))
+    assert [close.position_id for close in result.closes] == [7]
+    assert ([new.kind for new in result.holds], result.opens) == ([ADOPTION], [])

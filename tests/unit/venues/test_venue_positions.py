@@ -15,7 +15,7 @@ from venue_payloads import (
     bybit_position,
 )
 
-from trueup.model.errors import AuthenticationRefused, ClockSkewed, RateLimited, Unobserved
+from trueup.model.errors import AuthenticationRefused, ClockSkewed, RateLimited, Unlisted, Unobserved
 from trueup.model.orders import Side
 from trueup.venues.binance.adapter import BinanceVenue
 from trueup.venues.bybit.adapter import BybitVenue
@@ -373,7 +373,7 @@ async def test_bybit_one_symbol_is_one_question(bybit: BybitVenue, server: Loopb
 
 async def test_an_unlisted_symbol_cannot_be_asked_for(bybit: BybitVenue, binance: BinanceVenue) -> None:
     for venue in (bybit, binance):
-        with pytest.raises(Unobserved, match="not in the venue's market list"):
+        with pytest.raises(Unlisted, match="not in the venue's market list"):
             await venue.positions("NEW/USDT:USDT")
 
 
