@@ -18,7 +18,7 @@ from trueup.core.lifecycles import Trace
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
 from trueup.core.rebuild import CLOSE_PREFIX, begun_by, shown_at, trailed
 from trueup.model.decimals import ZERO
-from trueup.model.holds import Mark, MarkKind
+from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
@@ -26,6 +26,7 @@ from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, P
 
 __all__ = ["confirmed", "gone_without_fills", "inconclusive"]
 
+_STILL_SHOWN = ", but the venue's account still shows it"
 _REASONS = {
     OrderKind.STOP: ExitReason.STOP_LOSS,
     OrderKind.TAKE_PROFIT: ExitReason.TAKE_PROFIT,
@@ -56,7 +57,7 @@ def gone_without_fills(
 def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | None = None) -> Verdict:
     """The evidence contradicts itself: seen again first (histories lag), then held for a person.
 
-    A second surface that shows it open forbids the hold, and the close where a person has approved it.
+    A second surface is asked first: the person sees what it says, and where it shows it open an approval closes nothing.
     """
     mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=True)
     approved = case.approved and case.absence_blocked is None
@@ -66,11 +67,10 @@ def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | No
         return further
     if not case.has_asked("surface"):
         return _surface_needed(case)
-    if case.surface is SurfaceVerdict.OPEN:
-        return _shown_open(row, mark, why)
-    if approved:
+    if approved and case.surface is not SurfaceVerdict.OPEN:
         return _absence_close(case, row, f"approved by a person although {why}")
-    return Suspect(row=row, mark=mark, why=why, wait_ms=None, inconclusive=f"{row.position_id}:{why}")
+    told = why + (_STILL_SHOWN if case.surface is SurfaceVerdict.OPEN else "")
+    return Suspect(row=row, mark=mark, why=told, wait_ms=None, inconclusive=f"{row.position_id}:{why}")
 
 
 def _lesser_evidence_needed(case: Case) -> NeedsHistory | None:
@@ -249,7 +249,7 @@ def confirmed(case: Case, row: Position, past: Trace | None) -> Verdict:
     if not case.has_asked("surface"):
         return _surface_needed(case)
     if case.surface is SurfaceVerdict.OPEN:
-        return _shown_open(row, mark, why)
+        return Suspect(row=row, mark=mark, why=why + _STILL_SHOWN, wait_ms=None)
     if case.surface is SurfaceVerdict.UNKNOWN and not case.approved:
         unsure = f"{why}, and no second surface can tell"
         return Suspect(row=row, mark=mark, why=unsure, wait_ms=None, inconclusive=f"{row.position_id}:{unsure}")
@@ -259,10 +259,6 @@ def confirmed(case: Case, row: Position, past: Trace | None) -> Verdict:
 def _surface_needed(case: Case) -> NeedsHistory:
     fills = case.history.fills if case.history is not None else None
     return NeedsHistory(since_ms=fills.since_ms if fills else case.as_of_ms, why="a second surface", want_surface=True)
-
-
-def _shown_open(row: Position, mark: Mark, why: str) -> Suspect:
-    return Suspect(row=row, mark=mark, why=f"{why}, but the venue's account still shows it", wait_ms=None)
 
 
 def _absence_close(case: Case, row: Position, why: str) -> Close:
