@@ -34,7 +34,7 @@ from trueup.core.cases import (
 )
 from trueup.core.lifecycles import Segment, Trace, trace_fills
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import SETTLES_MS, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
+from trueup.core.rebuild import LEAD_MS, SETTLES_MS, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
@@ -43,9 +43,6 @@ from trueup.model.positions import Position
 from trueup.model.times import DAY_MS
 
 __all__ = ["LEAD_MS", "decide_key", "further", "past_of", "since_its_end"]
-
-LEAD_MS = 3_600_000
-"""How far before a row's beginning its history is read: a bot's clock and its fills need not agree to the second."""
 
 _STEP_MS = 28 * DAY_MS
 _STALEST_MS = 60_000

@@ -23,6 +23,7 @@ from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position,
 __all__ = [
     "CLIENT_PREFIX",
     "CLOSE_PREFIX",
+    "LEAD_MS",
     "SETTLES_MS",
     "endings",
     "exit_reason",
@@ -41,6 +42,9 @@ CLIENT_PREFIX = "tu-"
 
 CLOSE_PREFIX = "tu-close-"
 """Client order ids of our close command."""
+
+LEAD_MS = 3_600_000
+"""How far before a row's beginning its history is read: a bot writes its row when it comes to it."""
 
 SETTLES_MS = 1_000
 """How far a venue's change time of a position may lie before the time of the fill that changed it."""
@@ -165,7 +169,8 @@ def _seen_in(row: Position, candidates: list[Segment], slack_ms: int) -> Segment
 
 
 def _begun_with(row: Position, candidates: list[Segment], slack_ms: int) -> Segment | None:
-    """The one that opened when the row was made (clocks differ), or was open then, or opened later with its quantity."""
+    """The one that opened when the row was made (clocks differ), or was open then, or opened later with its quantity; as a last
+    choice one that was over when the row was made."""
     at = row.opened_at_ms
 
     def opened_then(segment: Segment) -> bool:
@@ -180,7 +185,17 @@ def _begun_with(row: Position, candidates: list[Segment], slack_ms: int) -> Segm
             near,
             key=lambda s: (not opened_then(s), not fits_size(s), not _contains(s, at), abs((s.opened_at_ms or 0) - at)),
         )
-    return next((s for s in candidates if (s.opened_at_ms or 0) > at and fits_size(s)), None)
+    later = next((s for s in candidates if (s.opened_at_ms or 0) > at and fits_size(s)), None)
+    if later is not None or (row.close is None and any(s.closed_at_ms is None for s in candidates)):
+        return later
+    over = [s for s in candidates if at - LEAD_MS <= (s.opened_at_ms or 0) and _ended(s, at) and fits_size(s)]
+    return next((s for s in reversed(over) if _opened_at_its_price(row, s)), None)
+
+
+def _opened_at_its_price(row: Position, segment: Segment) -> bool:
+    """Whether the row's entry price, where it has one, can be the average of what opened the segment."""
+    prices = [part.fill.price for part in segment.openings]
+    return row.entry_price is None or min(prices) <= row.entry_price <= max(prices)
 
 
 def _contains(segment: Segment, at_ms: int) -> bool:

@@ -34,7 +34,7 @@ from trueup.core.decide import LEAD_MS, decide_key, past_of
 from trueup.core.lifecycles import Trace
 from trueup.core.rebuild import fits
 from trueup.model.orders import Fill, FillKind, Funding, OrderKind
-from trueup.model.positions import Amount, Evidence, ExitReason
+from trueup.model.positions import Amount, Evidence, ExitReason, Position
 
 D = Decimal
 
@@ -609,6 +609,43 @@ def test_what_another_row_records_on_lesser_evidence_is_not_booked_by_its_fills(
     fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0", order="open"), fill(SELL, "5", "101", T0 - 1000, order="x")]
     late = msgspec.structs.replace(case(row(opened=T0), None, history(fills)), ended=(ending,))
     assert isinstance(decide_key(late), Suspect if taken else Close)
+
+
+WRITTEN_LATE = [
+    fill(BUY, "5", "102", T0, pnl="0"),
+    fill(SELL, "5", "110", T0 + 10_000, pnl="40", order="before"),
+    fill(BUY, "3", "100", T0 + 20_000, pnl="0"),
+    fill(BUY, "2", "101", T0 + 21_000, pnl="0"),
+    fill(SELL, "5", "110", T0 + 30_000, pnl="48", order="x"),
+]
+
+
+@pytest.mark.parametrize(
+    ("book", "closed_by"),
+    [
+        (row(opened=T0 + 110_000, entry="100.4"), "x"),
+        (row(opened=T0 + 110_000, entry=None), "x"),
+        (row(opened=T0 + 20_000 + LEAD_MS, entry="100.4"), "x"),
+        (row(opened=T0 + 20_001 + LEAD_MS, entry="100.4"), None),
+        (row(opened=T0 + 110_000, entry="102"), "before"),
+        (row(opened=T0 + 110_000, entry="101.5"), None),
+        (row(LONG, "4", opened=T0 + 110_000, entry="100.4"), None),
+        (row(SHORT, opened=T0 + 110_000, entry="100.4"), None),
+    ],
+    ids=["late", "no-price", "an-hour", "too-late", "the-one-before", "price", "quantity", "side"],
+)
+def test_a_row_written_long_after_its_opening_when_all_is_over_is_the_newest_that_it_can_be(
+    book: Position, closed_by: str | None
+) -> None:
+    verdict = decide_key(case(book, None, history(WRITTEN_LATE)))
+    assert (verdict.details.closing_order_id if isinstance(verdict, Close) else None) == closed_by
+
+
+def test_a_row_is_not_what_was_over_before_it_while_its_side_is_open() -> None:
+    again = fill(BUY, "3", "100.4", T0 + 200_000, pnl="0")
+    book = row(opened=T0 + 110_000, entry="100.4")
+    shown = report(LONG, "3", entry="100.4", changed=again.at_ms)
+    assert isinstance(decide_key(case(book, shown, history([*WRITTEN_LATE, again]))), Suspect)
 
 
 def test_a_row_is_not_closed_by_a_lifecycle_that_began_long_before_it_and_ended_before_it() -> None:
