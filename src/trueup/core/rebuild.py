@@ -25,6 +25,7 @@ __all__ = [
     "CLOSE_PREFIX",
     "LEAD_MS",
     "SETTLES_MS",
+    "ended_unseen",
     "endings",
     "exit_reason",
     "fits",
@@ -166,6 +167,27 @@ def _seen_in(row: Position, candidates: list[Segment], slack_ms: int) -> Segment
     return next(
         (s for s in candidates if s.opened_at_ms is not None and begins <= s.opened_at_ms <= ends + slack_ms), None
     )
+
+
+def ended_unseen(row: Position, trace: Trace, recorded: tuple[str, ...]) -> Segment | None:
+    """The row's lifecycle where it had ended already when a view showed the next one: no fill that was visible explained that.
+
+    It is told by an opening fill of the book's (`recorded`: their ids) or by the row's opening order, and ended since the row was
+    written: what ended before is another row's. What the view showed must be a later one.
+    """
+    mine = [segment for segment in trace.segments if segment.side is row.side]
+    shown = _seen_in(row, mine, 0)
+    if shown is None or _is_begun_by(shown, row, recorded) or not fits(row, shown, trace):
+        return None
+    begun = next((one for one in mine if _is_begun_by(one, row, recorded)), None)
+    if begun is None or begun.closed_at_ms is None or mine.index(begun) >= mine.index(shown):
+        return None
+    return begun if begun.closed_at_ms > row.created_at_ms and trace.would_show_a_gap(begun) else None
+
+
+def _is_begun_by(segment: Segment, row: Position, recorded: tuple[str, ...]) -> bool:
+    known = (part.fill for part in segment.openings)
+    return any(fill.trade_id in recorded or fill.order_id == row.opening_order_id for fill in known)
 
 
 def _begun_with(row: Position, candidates: list[Segment], slack_ms: int) -> Segment | None:

@@ -326,6 +326,40 @@ def test_an_order_that_opened_twice_is_told_by_the_moment_that_was_seen() -> Non
     assert decide_close(book, fills).details.realized_pnl == D(15)
 
 
+REOPENED_AT = VIEW - 100_000
+HIDDEN = [
+    fill(BUY, "1", "100", T0, pnl="0", order="first", trade="700001"),
+    fill(SELL, "1", "96", REOPENED_AT - 500, pnl="-4", order="out"),
+    fill(BUY, "1", "108", REOPENED_AT, pnl="0", order="second"),
+    fill(SELL, "1", "110", VIEW + 30_000, pnl="2", order="end"),
+]
+
+
+@pytest.mark.parametrize(
+    ("book", "trades", "booked"),
+    [
+        ({"order": "first"}, ["700001"], [-4, 2]),
+        ({"order": "first"}, [], [-4, 2]),
+        ({}, ["700001"], [-4, 2]),
+        ({"order": "second"}, [], [2]),
+        ({"created_at_ms": REOPENED_AT - 499}, ["700001"], [2]),
+    ],
+    ids=["both", "order", "fill", "the-second", "written-since"],
+)
+def test_a_row_is_closed_by_its_own_although_the_next_was_shown_before_a_fill_was_visible(
+    book: dict[str, object], trades: list[str], booked: list[int]
+) -> None:
+    """The history lagged for longer than the grace: the row has the reopening's numbers, seen twice and not explained."""
+    shown = row(LONG, "1", **({"entry": "108", "seen": VIEW, "changed": REOPENED_AT} | book))  # type: ignore[arg-type]
+    verdict = closed(decide_key(case(shown, None, history(HIDDEN), as_of=VIEW + 60_000, trades=trades)))
+    assert [verdict.details.realized_pnl, *(one.realized_pnl for one in verdict.successors)] == booked
+
+
+def test_what_was_shown_after_the_rows_own_end_must_be_a_later_lifecycle_of_its_quantity() -> None:
+    other = row(LONG, "2", entry="108", seen=VIEW, changed=REOPENED_AT, order="first")
+    suspected(decide_key(case(other, None, history(HIDDEN), as_of=VIEW + 60_000)))
+
+
 def test_a_bots_row_is_the_lifecycle_that_opened_when_it_was_written() -> None:
     # The bot's clock lags: its row seems to be written while the lifecycle before was still open.
     fills = [
