@@ -23,6 +23,7 @@ __all__ = [
     "gross_pnl",
     "net_pnl",
     "notional",
+    "open_entry_price",
     "percentage",
     "price_difference",
     "price_of",
@@ -64,6 +65,22 @@ def weighted_price(pairs: Iterable[tuple[Decimal, Decimal]], instrument: Instrum
     if instrument.inverse:
         return _trimmed(total / sum((quantity / price for quantity, price in bought), ZERO))
     return _trimmed(sum((quantity * price for quantity, price in bought), ZERO) / total)
+
+
+def open_entry_price(segment: Segment, instrument: Instrument) -> Decimal | None:
+    """Average entry of what is left of the segment, quote units, by the average-cost rule that both venues use.
+
+    None: nothing is left, or its opening is not among the fills.
+    """
+    if not segment.complete or segment.closed_at_ms is not None:
+        return None
+    quantity = cost = ZERO
+    for part in segment.parts:
+        if part.opening:
+            quantity, cost = quantity + part.quantity, cost + notional(part.quantity, part.fill.price, instrument)
+        else:
+            quantity, cost = quantity - part.quantity, cost - cost * part.quantity / quantity
+    return price_of(quantity, cost, instrument)
 
 
 def price_difference(

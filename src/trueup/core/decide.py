@@ -14,9 +14,11 @@ Sources: docs/adr/0002-evidence.md, docs/adr/0003-adoption.md.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
-from trueup.core import absence
+from trueup.core import absence, amounts
 from trueup.core.cases import (
     Adjust,
     Adopt,
@@ -34,7 +36,17 @@ from trueup.core.cases import (
 )
 from trueup.core.lifecycles import Segment, Trace, trace_fills
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
-from trueup.core.rebuild import SETTLES_MS, begun_by, fits, lifecycle_of, orders_to_ask, own_segment, shown_at
+from trueup.core.rebuild import (
+    LEAD_MS,
+    SETTLES_MS,
+    begun_by,
+    ended_unseen,
+    fits,
+    lifecycle_of,
+    orders_to_ask,
+    own_segment,
+    shown_at,
+)
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
@@ -44,10 +56,10 @@ from trueup.model.times import DAY_MS
 
 __all__ = ["LEAD_MS", "decide_key", "further", "past_of", "since_its_end"]
 
-LEAD_MS = 3_600_000
-"""How far before a row's beginning its history is read: a bot's clock and its fills need not agree to the second."""
-
 _STEP_MS = 28 * DAY_MS
+_ROUNDED = Decimal("1e-4")
+"""How far a venue's rounded average price may be from that of its fills, as a share of it."""
+
 _STALEST_MS = 60_000
 """How old a venue's answer may be. What it still shows open later than that after its close is open."""
 
@@ -85,7 +97,8 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         settled = _is_settled(case, report, past)
         # Something moved and came back to the numbers that were verified: what the book has of its fills is not all of them now.
         tells = case.learn or row.verified_as_of_ms is not None
-        learned = lifecycle_of(own, case, _instrument(case), row) if tells and own.complete and settled else None
+        tells = tells and settled and own.complete and _is_entered_so(case, report, own)
+        learned = lifecycle_of(own, case, _instrument(case), row) if tells else None
         write = settled or _refresh_due(case, row)
         return Verified(row=row, report=report, write=write, settled=settled, lifecycle=learned)
     if not own.complete and _reaches_further(case):
@@ -94,6 +107,8 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return _unexplained(case, row, report, "the venue's change time is newer than its fills", counts=False)
     if own.closed_at_ms is not None:
         return _closed_by_fills(case, row, past, own, _instrument(case))
+    if not _is_entered_so(case, report, own):
+        return _unexplained(case, row, report, "its fills give another entry price than the venue shows", counts=True)
     lifecycle = lifecycle_of(own, case, _instrument(case), row)
     why = f"{row.quantity} → {report.quantity} by {len(own.parts)} fills"
     return Adjust(row=row, report=report, explained=True, lifecycle=lifecycle, why=why)
@@ -112,6 +127,8 @@ def _steady(case: Case, row: Position, report: PositionReport) -> Verified | Nee
         return plain
     if isinstance(past, Trace) and not _is_settled(case, report, past):
         return plain  # without its own fills the lifecycle before it may look like it
+    if own.complete and not _is_entered_so(case, report, own):
+        return plain
     if own.complete:
         lifecycle = lifecycle_of(own, case, _instrument(case), row)
         return msgspec.structs.replace(plain, write=True, lifecycle=lifecycle)
@@ -160,11 +177,21 @@ def _is_settled(case: Case, report: PositionReport, past: Trace) -> bool:
     return past.last_fill_ms is not None and past.last_fill_ms >= changed - SETTLES_MS
 
 
+def _is_entered_so(case: Case, report: PositionReport, own: Segment) -> bool:
+    """Whether what is left of the segment was entered at the venue's price, as exactly as it states it.
+
+    A history that lags shows the lifecycle before, where a close and a reopening of its quantity are not visible yet.
+    """
+    entry, stated = amounts.open_entry_price(own, _instrument(case)), report.entry_price
+    return entry is None or stated is None or abs(entry - stated) <= entry * _ROUNDED
+
+
 def _own(case: Case, row: Position, past: Trace) -> Segment | NeedsHistory | str | None:
     """The row's own lifecycle, what must be read first, (text) why the fills cannot be what happened, or None: none is its."""
     if past.problem is not None:
         return past.problem
-    own = own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
+    unseen = ended_unseen(row, past, case.recorded_trade_ids)
+    own = unseen or own_segment(row, past, case.policy.new_row_grace_ms, case.ended)
     if own is not None and _lacks_its_opening(case, row, own):
         if _reaches_further(case):
             return _further(case, "the fills read so far do not begin flat")
@@ -174,7 +201,7 @@ def _own(case: Case, row: Position, past: Trace) -> Segment | NeedsHistory | str
         return wrong
     if own is not None and not _begins_where_told(case, row, own, past):
         return _unanchored(case, row)
-    if own is None or fits(row, own, past):
+    if own is None or unseen is not None or fits(row, own, past):
         return own
     if row.verified_as_of_ms is None and past.starts_with != 0 and _reaches_further(case):
         return _further(case, "the fills read so far do not begin flat")

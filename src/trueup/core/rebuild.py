@@ -23,8 +23,10 @@ from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position,
 __all__ = [
     "CLIENT_PREFIX",
     "CLOSE_PREFIX",
+    "LEAD_MS",
     "SETTLES_MS",
     "begun_by",
+    "ended_unseen",
     "endings",
     "exit_reason",
     "fits",
@@ -42,6 +44,9 @@ CLIENT_PREFIX = "tu-"
 
 CLOSE_PREFIX = "tu-close-"
 """Client order ids of our close command."""
+
+LEAD_MS = 3_600_000
+"""How far before a row's beginning its history is read: a bot writes its row when it comes to it."""
 
 SETTLES_MS = 1_000
 """How far a venue's change time of a position may lie before the time of the fill that changed it."""
@@ -170,8 +175,30 @@ def _seen_in(row: Position, candidates: list[Segment], slack_ms: int) -> Segment
     )
 
 
+def ended_unseen(row: Position, trace: Trace, recorded: tuple[str, ...]) -> Segment | None:
+    """The row's lifecycle where it had ended already when a view showed the next one: no fill that was visible explained that.
+
+    It is told by an opening fill of the book's (`recorded`: their ids) or by the row's opening order, and ended since the row was
+    written: what ended before is another row's. What the view showed must be a later one.
+    """
+    mine = [segment for segment in trace.segments if segment.side is row.side]
+    shown = _seen_in(row, mine, 0)
+    if shown is None or _is_begun_by(shown, row, recorded) or not fits(row, shown, trace):
+        return None
+    begun = next((one for one in mine if _is_begun_by(one, row, recorded)), None)
+    if begun is None or begun.closed_at_ms is None or mine.index(begun) >= mine.index(shown):
+        return None
+    return begun if begun.closed_at_ms > row.created_at_ms and trace.would_show_a_gap(begun) else None
+
+
+def _is_begun_by(segment: Segment, row: Position, recorded: tuple[str, ...]) -> bool:
+    known = (part.fill for part in segment.openings)
+    return any(fill.trade_id in recorded or fill.order_id == row.opening_order_id for fill in known)
+
+
 def _begun_with(row: Position, candidates: list[Segment], slack_ms: int) -> Segment | None:
-    """The one that opened when the row was made (clocks differ), or was open then, or opened later with its quantity."""
+    """The one that opened when the row was made (clocks differ), or was open then, or opened later with its quantity; as a last
+    choice one that was over when the row was made."""
     at = row.opened_at_ms
 
     def opened_then(segment: Segment) -> bool:
@@ -186,7 +213,17 @@ def _begun_with(row: Position, candidates: list[Segment], slack_ms: int) -> Segm
             near,
             key=lambda s: (not opened_then(s), not fits_size(s), not _contains(s, at), abs((s.opened_at_ms or 0) - at)),
         )
-    return next((s for s in candidates if (s.opened_at_ms or 0) > at and fits_size(s)), None)
+    later = next((s for s in candidates if (s.opened_at_ms or 0) > at and fits_size(s)), None)
+    if later is not None or (row.close is None and any(s.closed_at_ms is None for s in candidates)):
+        return later
+    over = [s for s in candidates if at - LEAD_MS <= (s.opened_at_ms or 0) and _ended(s, at) and fits_size(s)]
+    return next((s for s in reversed(over) if _opened_at_its_price(row, s)), None)
+
+
+def _opened_at_its_price(row: Position, segment: Segment) -> bool:
+    """Whether the row's entry price, where it has one, can be the average of what opened the segment."""
+    prices = [part.fill.price for part in segment.openings]
+    return row.entry_price is None or min(prices) <= row.entry_price <= max(prices)
 
 
 def _contains(segment: Segment, at_ms: int) -> bool:

@@ -153,6 +153,10 @@ class Desk:
 
     # the book, read with a connection of our own
 
+    async def acts(self) -> list[dict[str, Any]]:
+        """The effects on the venue: reminders to look at a close again are none."""
+        return [row for row in await self.rows("effects") if row["kind"] != "amend_close"]
+
     async def rows(self, table: str) -> list[dict[str, Any]]:
         if self.bench.store_url.startswith("sqlite"):
             return self.bench.rows(table)

@@ -154,7 +154,7 @@ async def test_lesson_13_somebody_cancelled_it_first(bench: Bench, venue: str) -
         bench.world.cancel_conditional(desk.name, stop.conditional_id)
         report = await syncing
         assert report.protection.failed == ()
-        (effect,) = await desk.rows("effects")
+        (effect,) = await desk.acts()
         assert (effect["state"], effect["attempts"]) == ("done", 1)
         assert "already gone" in effect["outcome"]
 
@@ -173,7 +173,7 @@ async def test_lesson_15_orphaned_stop(bench: Bench, venue: str) -> None:
         await desk.check_closed(closed, life, "external")
         await desk.sync(5)
         assert failing.hits == 2 * ATTEMPTS_A_PASS
-        (effect,) = await desk.rows("effects")
+        (effect,) = await desk.acts()
         assert (effect["kind"], effect["state"], effect["attempts"]) == ("cancel_order", "escalated", 6)
         status = await desk.status()
         assert (status.failed_cleanups, status.cleanup_failures_total) == (1, 2)
@@ -183,7 +183,7 @@ async def test_lesson_15_orphaned_stop(bench: Bench, venue: str) -> None:
         record = bench.world.look(desk.name).conditional(stop.conditional_id)
         assert record is not None
         assert record.status is ConditionalStatus.CANCELED
-        assert [effect["state"] for effect in await desk.rows("effects")] == ["done"]
+        assert [effect["state"] for effect in await desk.acts()] == ["done"]
         assert len(await desk.events("ORPHANED_SL_CLEANED")) == 1
 
 
@@ -269,7 +269,7 @@ async def test_lesson_23_crash_between_close_and_cleanup(any_bench: Bench, venue
         await process.communicate()
         (closed,) = await desk.closed()
         assert desk.order_is_open(stop)
-        (effect,) = await desk.rows("effects")
+        (effect,) = await desk.acts()
         assert (effect["position_id"], effect["state"]) == (closed["id"], "pending")
         any_bench.mend()
         await desk.lease_runs_out()
@@ -279,7 +279,7 @@ async def test_lesson_23_crash_between_close_and_cleanup(any_bench: Bench, venue
         assert report.closed_phantom == ()
         assert [order.order_id for order in report.protection.cancelled] == [desk.id_of(stop.conditional_id)]
         assert not desk.order_is_open(stop)
-        assert [row["state"] for row in await desk.rows("effects")] == ["done"]
+        assert [row["state"] for row in await desk.acts()] == ["done"]
         (life,) = desk.lives("ETHUSDT")
         await desk.check_closed(closed["id"], life, "external")
         for once in ("PHANTOM_POSITION_CLOSED", "ORPHANED_SL_CLEANED"):

@@ -246,10 +246,16 @@ def report_of(truth: Truth, side: Side, at_ms: int | None = None) -> PositionRep
         side=side,
         quantity=quantity,
         contract_size=Decimal(1),
-        entry_price=Decimal(100),
+        entry_price=_entry_price(truth, side),
         hedge=truth.form.hedge,
         updated_at_ms=changed,
     )
+
+
+def _entry_price(truth: Truth, side: Side) -> Decimal:
+    """Of what is open in the end, to eight places as a venue states it."""
+    current = next((one for one in truth.of(side) if one.left), None)
+    return Decimal(100) if current is None else Decimal(round(current.cost / Fraction(current.left) * 10**8)) / 10**8
 
 
 def row_of(truth: Truth, side: Side, seen_ms: int, *, verified: bool = True) -> Position:
@@ -268,7 +274,7 @@ def row_of(truth: Truth, side: Side, seen_ms: int, *, verified: bool = True) -> 
         side=side,
         quantity=shown.quantity,
         contract_size=Decimal(1),
-        entry_price=Decimal(100),
+        entry_price=_entry_price(truth, side) if lifecycle.closed_at_ms is None else Decimal(100),
         opened_at_ms=lifecycle.opened_at_ms if verified else seen_ms,
         created_at_ms=lifecycle.opened_at_ms if verified else seen_ms,
         updated_at_ms=seen_ms,

@@ -92,6 +92,19 @@ def test_a_row_that_never_existed_is_not_amended_with_a_later_lifecycle_of_its_s
     assert isinstance(amended(case(never, None, history(later))), str)
 
 
+def test_a_row_written_when_all_was_over_is_told_by_the_fills_though_its_side_is_open_again() -> None:
+    guess = details(Evidence.ABSENCE, exit_price=None, exit_reason=ExitReason.PHANTOM_ON_SYNC)
+    late = row(LONG, "5", opened=CLOSED - 1_500, status=PositionStatus.CLOSED, close=guess)
+    fills = [
+        fill(BUY, "5", "100", CLOSED - 90_000, order="open"),
+        fill(SELL, "5", "110", CLOSED - 60_000, order="exit"),
+        fill(BUY, "3", "120", VIEW - 500, order="new"),
+    ]
+    better = amended(case(late, report(LONG, "3", entry="120"), history(fills)))
+    assert isinstance(better, Amendment)
+    assert better.lifecycle.opening_order_id == "open"
+
+
 def test_a_history_that_still_shows_nothing_changes_nothing() -> None:
     assert isinstance(found(details(Evidence.ABSENCE)), str)
 

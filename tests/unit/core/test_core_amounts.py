@@ -148,6 +148,24 @@ def test_inverse_average_is_harmonic() -> None:
     assert amounts.average_price(parts, INVERSE) == D(24000)
 
 
+@pytest.mark.parametrize(("instrument", "entry"), [(LINEAR, "40333.333333333333"), (INVERSE, "36000")])
+def test_a_partial_close_leaves_the_entry_of_what_is_open_as_it_was(instrument: Instrument, entry: str) -> None:
+    fills = [
+        fill(BUY, "100", "20000", T0),
+        fill(BUY, "100", "30000", T0 + 1),
+        fill(SELL, "100", "99000", T0 + 2),
+        fill(BUY, "200", "48000", T0 + 3),
+    ]
+    assert amounts.open_entry_price(segment(fills, now="300"), instrument) == D(entry)
+
+
+@pytest.mark.parametrize(
+    ("now", "fills"), [("0", [fill(BUY, "1", "9", T0), fill(SELL, "1", "9", T0)]), ("5", [fill(BUY, "1", "9", T0)])]
+)
+def test_what_is_closed_or_began_before_the_history_has_no_open_entry(now: str, fills: list[Fill]) -> None:
+    assert amounts.open_entry_price(segment(fills, now=now), LINEAR) is None
+
+
 def test_an_average_that_does_not_end_is_cut_at_twelve_places() -> None:
     parts = segment([fill(BUY, "1", "100", T0), fill(BUY, "2", "101", T0 + 1)], now="3").parts
     assert str(amounts.average_price(parts, LINEAR)) == "100.666666666667"

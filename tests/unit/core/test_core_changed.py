@@ -214,6 +214,40 @@ def test_a_bots_row_without_entry_learns_it() -> None:  # lesson 12
     ).explained
 
 
+@pytest.mark.parametrize(
+    ("entry", "explained"), [("108", False), ("100.0101", False), ("100.01", True), ("99.99", True), (None, True)]
+)
+def test_fills_that_give_another_entry_price_than_the_venue_shows_explain_nothing(
+    entry: str | None, explained: bool
+) -> None:
+    """Closed and opened again with the same quantity, a hundred seconds ago: neither fill is visible yet."""
+    book = row(seen=T0 + 1000, changed=T0, entry="101")
+    shown = report(entry=entry, changed=VIEW - 100_000)
+    past = history([fill(BUY, "5", "100", T0, pnl="0", order="first")])
+    assert isinstance(decide_key(case(book, shown, past)), Adjust) is explained
+    again = adjusted(decide_key(case(book, shown, past, mark=mark_of(shown, MarkKind.CHANGED, detail=f"5@{entry}"))))
+    assert (again.explained, again.lifecycle is not None) == (explained, explained)
+
+
+def test_what_is_left_is_entered_at_average_cost() -> None:
+    """4 at 100 are left of the first 10; with 4 more at 110 the average is 105."""
+    fills = [
+        fill(BUY, "10", "100", T0, pnl="0"),
+        fill(SELL, "6", "120", T0 + HOUR, pnl="120"),
+        fill(BUY, "4", "110", T0 + 2 * HOUR, pnl="0"),
+    ]
+    book = row(LONG, "4", seen=T0 + HOUR + 1000, changed=T0 + HOUR)
+    shown = report(LONG, "8", entry="105", changed=T0 + 2 * HOUR)
+    assert adjusted(decide_key(case(book, shown, history(fills)))).explained
+
+
+@pytest.mark.parametrize(("learn", "changed"), [(True, T0), (False, VIEW - 100_000)], ids=["steady", "moved"])
+def test_a_beginning_at_another_price_is_not_learned(learn: bool, changed: int) -> None:
+    book = row(seen=T0 + 1000, changed=T0, entry="108")
+    past = history([fill(BUY, "5", "100", T0, pnl="0", order="first")])
+    assert verified(decide_key(case(book, report(entry="108", changed=changed), past, learn=learn))).lifecycle is None
+
+
 def test_a_change_whose_fills_do_not_add_up_is_seen_again_first() -> None:
     fills = [fill(BUY, "5", "100", T0), fill(SELL, "1", "110", T0 + HOUR)]  # 5 - 1 is not 3
     book = row(seen=T0 + 1000, changed=T0)

@@ -35,7 +35,7 @@ from trueup.core.decide import LEAD_MS, decide_key, past_of
 from trueup.core.lifecycles import Trace
 from trueup.core.rebuild import fits
 from trueup.model.orders import Fill, FillKind, Funding, OrderKind
-from trueup.model.positions import Amount, Evidence, ExitReason
+from trueup.model.positions import Amount, Evidence, ExitReason, Position
 
 D = Decimal
 
@@ -340,6 +340,40 @@ def test_an_order_that_opened_twice_is_told_by_the_moment_that_was_seen() -> Non
     ]
     book = row(order="a", seen=T0 + 60_000, changed=T0 + 2000)
     assert decide_close(book, fills).details.realized_pnl == D(15)
+
+
+REOPENED_AT = VIEW - 100_000
+HIDDEN = [
+    fill(BUY, "1", "100", T0, pnl="0", order="first", trade="700001"),
+    fill(SELL, "1", "96", REOPENED_AT - 500, pnl="-4", order="out"),
+    fill(BUY, "1", "108", REOPENED_AT, pnl="0", order="second"),
+    fill(SELL, "1", "110", VIEW + 30_000, pnl="2", order="end"),
+]
+
+
+@pytest.mark.parametrize(
+    ("book", "trades", "booked"),
+    [
+        ({"order": "first"}, ["700001"], [-4, 2]),
+        ({"order": "first"}, [], [-4, 2]),
+        ({}, ["700001"], [-4, 2]),
+        ({"order": "second"}, [], [2]),
+        ({"created_at_ms": REOPENED_AT - 499}, ["700001"], [2]),
+    ],
+    ids=["both", "order", "fill", "the-second", "written-since"],
+)
+def test_a_row_is_closed_by_its_own_although_the_next_was_shown_before_a_fill_was_visible(
+    book: dict[str, object], trades: list[str], booked: list[int]
+) -> None:
+    """The history lagged for longer than the grace: the row has the reopening's numbers, seen twice and not explained."""
+    shown = row(LONG, "1", **({"entry": "108", "seen": VIEW, "changed": REOPENED_AT} | book))  # type: ignore[arg-type]
+    verdict = closed(decide_key(case(shown, None, history(HIDDEN), as_of=VIEW + 60_000, trades=trades)))
+    assert [verdict.details.realized_pnl, *(one.realized_pnl for one in verdict.successors)] == booked
+
+
+def test_what_was_shown_after_the_rows_own_end_must_be_a_later_lifecycle_of_its_quantity() -> None:
+    other = row(LONG, "2", entry="108", seen=VIEW, changed=REOPENED_AT, order="first")
+    suspected(decide_key(case(other, None, history(HIDDEN), as_of=VIEW + 60_000)))
 
 
 def test_a_bots_row_is_the_lifecycle_that_opened_when_it_was_written() -> None:
@@ -777,6 +811,43 @@ def test_what_another_row_records_on_lesser_evidence_is_not_booked_by_its_fills(
     fills = [fill(BUY, "5", "100", T0 - 4000, pnl="0", order="open"), fill(SELL, "5", "101", T0 - 1000, order="x")]
     late = msgspec.structs.replace(case(row(opened=T0), None, history(fills)), ended=(ending,))
     assert isinstance(decide_key(late), Suspect if taken else Close)
+
+
+WRITTEN_LATE = [
+    fill(BUY, "5", "102", T0, pnl="0"),
+    fill(SELL, "5", "110", T0 + 10_000, pnl="40", order="before"),
+    fill(BUY, "3", "100", T0 + 20_000, pnl="0"),
+    fill(BUY, "2", "101", T0 + 21_000, pnl="0"),
+    fill(SELL, "5", "110", T0 + 30_000, pnl="48", order="x"),
+]
+
+
+@pytest.mark.parametrize(
+    ("book", "closed_by"),
+    [
+        (row(opened=T0 + 110_000, entry="100.4"), "x"),
+        (row(opened=T0 + 110_000, entry=None), "x"),
+        (row(opened=T0 + 20_000 + LEAD_MS, entry="100.4"), "x"),
+        (row(opened=T0 + 20_001 + LEAD_MS, entry="100.4"), None),
+        (row(opened=T0 + 110_000, entry="102"), "before"),
+        (row(opened=T0 + 110_000, entry="101.5"), None),
+        (row(LONG, "4", opened=T0 + 110_000, entry="100.4"), None),
+        (row(SHORT, opened=T0 + 110_000, entry="100.4"), None),
+    ],
+    ids=["late", "no-price", "an-hour", "too-late", "the-one-before", "price", "quantity", "side"],
+)
+def test_a_row_written_long_after_its_opening_when_all_is_over_is_the_newest_that_it_can_be(
+    book: Position, closed_by: str | None
+) -> None:
+    verdict = decide_key(case(book, None, history(WRITTEN_LATE)))
+    assert (verdict.details.closing_order_id if isinstance(verdict, Close) else None) == closed_by
+
+
+def test_a_row_is_not_what_was_over_before_it_while_its_side_is_open() -> None:
+    again = fill(BUY, "3", "100.4", T0 + 200_000, pnl="0")
+    book = row(opened=T0 + 110_000, entry="100.4")
+    shown = report(LONG, "3", entry="100.4", changed=again.at_ms)
+    assert isinstance(decide_key(case(book, shown, history([*WRITTEN_LATE, again]))), Suspect)
 
 
 def test_a_row_is_not_closed_by_a_lifecycle_that_began_long_before_it_and_ended_before_it() -> None:

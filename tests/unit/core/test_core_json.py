@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 from core_cases import (
     BUY,
@@ -24,11 +25,12 @@ from core_cases import (
     row,
 )
 
-from trueup.core.cases import Case, KnownOrder
+from trueup.core.cases import Case, Ending, KnownOrder
 from trueup.core.decide import decide_key
 from trueup.core.narrate import verdict_json
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, FillKind, Funding, OrderKind
+from trueup.model.positions import Evidence
 from trueup.model.values import from_json, to_json
 
 FILLS = [
@@ -84,6 +86,14 @@ def test_a_case_survives_its_json_and_is_decided_alike(about: Case) -> None:
     assert to_json(again) == to_json(about)
     assert decide_key(again) == decide_key(about)
     assert verdict_json(decide_key(again)) == verdict_json(decide_key(about))
+
+
+def test_an_ending_that_was_recorded_as_time_and_order_alone_was_proven_by_fills() -> None:
+    told = Ending(T0 + HOUR, None, Evidence.ABSENCE, (T0, "open"), T0)
+    about = msgspec.structs.replace(case(row(), None), ended=(Ending(T0, "x"), told))
+    assert from_json(to_json(about), Case) == about
+    older = json.loads(to_json(about)) | {"ended": [[T0, "x"]]}
+    assert from_json(json.dumps(older), Case).ended == (Ending(T0, "x", Evidence.FILLS),)
 
 
 @pytest.mark.parametrize("about", CASES)

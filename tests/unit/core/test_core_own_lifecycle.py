@@ -165,7 +165,8 @@ def test_closed_and_reopened_in_one_millisecond_the_reopened_one_was_seen() -> N
 
 @pytest.mark.parametrize(("early", "own"), [(60_000, "a"), (60_001, None)])
 def test_a_clock_may_be_wrong_by_the_whole_grace(early: int, own: str | None) -> None:
-    assert opened_by(row(), round_trip("a", T0 - early, T0 - 1000)) == own
+    """Beyond it the entry price would have to be the row's."""
+    assert opened_by(row(entry="99"), round_trip("a", T0 - early, T0 - 1000)) == own
 
 
 def test_a_row_written_before_its_opening_with_another_quantity_is_still_that_one() -> None:
