@@ -24,7 +24,7 @@ from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
 from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position
 
-__all__ = ["confirmed", "gone_without_fills", "inconclusive"]
+__all__ = ["gone_without_fills", "inconclusive", "unlisted"]
 
 _STILL_SHOWN = ", but the venue's account still shows it"
 _REASONS = {
@@ -51,7 +51,7 @@ def gone_without_fills(
         return proven
     if contradiction is not None:
         return inconclusive(case, row, contradiction, further)
-    return confirmed(case, row, past)
+    return _by_absence(case, row, past)
 
 
 def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | None = None) -> Verdict:
@@ -224,8 +224,12 @@ def _order_details(case: Case, row: Position, record: OrderRecord) -> CloseDetai
     )
 
 
-def confirmed(case: Case, row: Position, past: Trace | None) -> Verdict:
-    """By absence, once it was seen often and long enough, and a second surface agrees. `past`: None where it cannot be read."""
+def unlisted(case: Case, row: Position) -> Verdict:
+    """Its contract is listed no more, so that its past can be read no more: by absence, confirmed as any."""
+    return _by_absence(case, row, None)
+
+
+def _by_absence(case: Case, row: Position, past: Trace | None) -> Verdict:
     fills = case.history.fills if case.history is not None else None
     reached = fills is not None and fills.since_ms <= begun_by(row)
     why = "older than the history that the venue keeps"

@@ -261,7 +261,7 @@ def _gone(case: Case, row: Position) -> Verdict:
     if _is_older(case, row):
         return LookAgain(why=f"the view speaks for a time before {case.key} was last verified")
     if case.history is not None and case.history.unlisted:
-        return absence.confirmed(case, row, None)
+        return absence.unlisted(case, row)
     past = past_of(case, begun_by(row))
     if isinstance(past, str):
         mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=False)
