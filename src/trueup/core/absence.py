@@ -24,7 +24,7 @@ from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, OrderKind, OrderRecord, OrderStatus
 from trueup.model.positions import Amount, CloseDetails, Evidence, ExitReason, Position
 
-__all__ = ["gone_without_fills", "inconclusive", "unlisted"]
+__all__ = ["gone_without_fills", "inconclusive", "surface_needed", "unlisted"]
 
 _STILL_SHOWN = ", but the venue's account still shows it"
 _REASONS = {
@@ -66,7 +66,7 @@ def inconclusive(case: Case, row: Position, why: str, further: NeedsHistory | No
     if further is not None and not approved:
         return further
     if not case.has_asked("surface"):
-        return _surface_needed(case)
+        return surface_needed(case)
     if approved and case.surface is not SurfaceVerdict.OPEN:
         return _absence_close(case, row, f"approved by a person although {why}")
     told = why + (_STILL_SHOWN if case.surface is SurfaceVerdict.OPEN else "")
@@ -251,7 +251,7 @@ def _by_absence(case: Case, row: Position, past: Trace | None) -> Verdict:
     if not is_confirmed(case, mark) and not case.approved:
         return Suspect(row=row, mark=mark, why=why, wait_ms=still_to_wait(case, mark))
     if not case.has_asked("surface"):
-        return _surface_needed(case)
+        return surface_needed(case)
     if case.surface is SurfaceVerdict.OPEN:
         return Suspect(row=row, mark=mark, why=why + _STILL_SHOWN, wait_ms=None)
     if case.surface is SurfaceVerdict.UNKNOWN and not case.approved:
@@ -260,7 +260,7 @@ def _by_absence(case: Case, row: Position, past: Trace | None) -> Verdict:
     return _absence_close(case, row, why)
 
 
-def _surface_needed(case: Case) -> NeedsHistory:
+def surface_needed(case: Case) -> NeedsHistory:
     fills = case.history.fills if case.history is not None else None
     return NeedsHistory(since_ms=fills.since_ms if fills else case.as_of_ms, why="a second surface", want_surface=True)
 

@@ -50,7 +50,7 @@ from trueup.core.rebuild import (
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
-from trueup.model.observations import FillHistory, PositionReport
+from trueup.model.observations import FillHistory, PositionReport, SurfaceVerdict
 from trueup.model.positions import Position
 from trueup.model.times import DAY_MS
 
@@ -278,6 +278,10 @@ def _gone(case: Case, row: Position) -> Verdict:
     if case.instrument is not None and isinstance(own, Segment) and own.closed_at_ms is not None:
         if not own.complete and _reaches_further(case):
             return _further(case, "its opening lies before what was read")
+        if not own.complete and not case.has_asked("surface"):
+            return absence.surface_needed(case)  # nothing but this view says where its line ends
+        if not own.complete and case.surface is SurfaceVerdict.OPEN:
+            return absence.inconclusive(case, row, "its fills end, though its opening is older than the history")
         return _closed_by_fills(case, row, past, own, case.instrument)
     contradiction, further = _contradiction(case, row, past, own)
     return absence.gone_without_fills(case, row, past, contradiction, further)

@@ -34,6 +34,7 @@ from trueup.core.cases import Close, Ending, LeaveYoung, LookAgain, NeedsHistory
 from trueup.core.decide import LEAD_MS, decide_key, past_of
 from trueup.core.lifecycles import Trace
 from trueup.core.rebuild import fits
+from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import Fill, FillKind, Funding, OrderKind
 from trueup.model.positions import Amount, Evidence, ExitReason, Position
 
@@ -463,7 +464,7 @@ def test_a_row_that_its_bot_dated_hours_ahead_is_closed_by_its_fills() -> None:
 
 
 def test_the_funding_of_a_row_that_is_dated_ahead_and_began_before_the_history_is_read_from_when_it_was_seen() -> None:
-    past = history([fill(SELL, "5", "110", T0 + HOUR, closed="5", by="user")], asked=())
+    past = history([fill(SELL, "5", "110", T0 + HOUR, closed="5", by="user")], asked=("surface",))
     verdict = needs(decide_key(case(row(opened=AHEAD, seen=T0 + 1000, changed=T0), None, past)))
     assert verdict.want_funding_since_ms == T0
 
@@ -503,6 +504,16 @@ def test_an_opening_beyond_the_reach_is_told_as_incomplete() -> None:
     book = row(LONG, "3", entry="100", opened=REACH - DAY, seen=T0 + 10, changed=T0 + 1)
     details = decide_close(book, fills).details
     assert (details.complete, details.quantity, details.realized_pnl, details.net_pnl) == (False, D(5), D(80), None)
+
+
+def test_a_lifecycle_older_than_the_history_ends_only_where_the_second_surface_does_not_show_it_open() -> None:
+    """Its line has no beginning that is known: bought 2 long ago, sold 1, the bot wrote 1, and one answer was empty."""
+    fills = [fill(SELL, "1", "110", T0 + HOUR)]
+    book = row(LONG, "1", opened=REACH - DAY, seen=T0, changed=T0 - HOUR)
+    asked = ("orders", "funding", "closed_pnl")
+    assert needs(decide_key(case(book, None, history(fills, asked=asked)))).want_surface
+    suspected(decide_key(case(book, None, history(fills), surface=SurfaceVerdict.OPEN)))
+    assert isinstance(decide_key(case(book, None, history(fills), surface=SurfaceVerdict.FLAT)), Close)
 
 
 def test_an_incomplete_lifecycle_counts_later_openings_at_their_own_price() -> None:

@@ -122,7 +122,7 @@ def test_funding_is_asked_from_the_opening_on_not_from_when_the_bot_wrote_its_ro
 
 
 def test_where_the_opening_is_not_known_funding_is_asked_from_the_rows_own_time_on() -> None:
-    past = history([fill(SELL, "5", "110", T0, closed="5")], asked=())
+    past = history([fill(SELL, "5", "110", T0, closed="5")], asked=("surface",))
     verdict = needs(decide_key(case(older_row("5", "100", seen=T0 - HOUR), None, past)))
     assert verdict.want_funding_since_ms == OLD
 
