@@ -107,6 +107,8 @@ def _present(case: Case, row: Position, report: PositionReport) -> Verdict:
         return _unexplained(case, row, report, "the venue's change time is newer than its fills", counts=False)
     if own.closed_at_ms is not None:
         return _closed_by_fills(case, row, past, own, _instrument(case))
+    if not own.parts:
+        return _unexplained(case, row, report, "no fill tells how it came to this", counts=True)
     if not _is_entered_so(case, report, own):
         return _unexplained(case, row, report, "its fills give another entry price than the venue shows", counts=True)
     lifecycle = lifecycle_of(own, case, _instrument(case), row)

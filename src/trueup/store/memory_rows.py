@@ -296,7 +296,7 @@ class MemoryCommit:
         for symbol, order_id, status in self._changes.forget_orders:
             place = (self._changes.account, symbol, order_id)
             known = self._rows.orders.get(place)
-            if known is not None and known.status is OrderStatus.OPEN:
+            if known is not None and known.status in (OrderStatus.OPEN, OrderStatus.UNKNOWN):
                 now_ms = self._changes.now_ms
                 self._rows.orders[place] = msgspec.structs.replace(known, status=OrderStatus(status), seen_at_ms=now_ms)
 

@@ -401,7 +401,7 @@ class Statements:
                     orders.c.account == row["account"],
                     orders.c.symbol == row["symbol"],
                     orders.c.order_id == row["order_id"],
-                    orders.c.status == sa.literal_column("'open'"),
+                    orders.c.status.in_([sa.literal_column("'open'"), sa.literal_column("'unknown'")]),
                 )
             )
 

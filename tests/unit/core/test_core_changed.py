@@ -402,3 +402,10 @@ def test_a_beginning_is_looked_for_as_far_as_the_venue_remembers() -> None:
     assert needs(decide_key(unread)).since_ms < T0 - LEAD_MS
     beyond = case(book, shown, history([fill(BUY, "2", "100", T0, closed="0")]), learn=True)
     assert verified(decide_key(beyond)).lifecycle is None
+
+
+def test_an_empty_history_explains_no_other_entry_price() -> None:
+    about = case(
+        row(LONG, "5", seen=T0 + 1_000, changed=T0), report(LONG, "5", entry="75", changed=T0 + HOUR), history()
+    )
+    assert "no fill tells" in suspected(decide_key(about)).why
