@@ -337,7 +337,9 @@ def main(arguments: list[str] | None = None) -> int:
         if outcome.survived:
             print(f"survives: {mutant.module}:{mutant.line}: {mutant.was} → {mutant.becomes}", flush=True)
         options.results.parent.mkdir(parents=True, exist_ok=True)
-        options.results.write_text(json.dumps([asdict(each) for each in known.values()]) + "\n")
+        whole = options.results.with_suffix(".new")
+        whole.write_text(json.dumps([asdict(each) for each in known.values()]) + "\n")
+        whole.replace(options.results)
 
     ends_s = time.monotonic() + options.minutes * 60
     unchanged = Mutant("decide", UNCHANGED, 0, "", "")
