@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from trueup.hunt.ledger import Entry, Ledger, commit_name, source_digest
+from trueup.hunt.ledger import Entry, Ledger, commit_name, judge_digest, source_digest
 from trueup.hunt.plan import FAULT_KINDS, Plan, draw, read_plan, write_plan
 from trueup.hunt.report import lines_of, table
 from trueup.hunt.shrink import shrink
@@ -108,7 +108,7 @@ def _one(plan: Plan) -> int:
 
 def _many(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...] | None) -> int:
     began = time.monotonic()
-    ledger = Ledger(options.build / "sim-ledger.jsonl", source_digest(), commit_name())
+    ledger = Ledger(options.build / "sim-ledger.jsonl", source_digest(), commit_name(), judge_digest())
     entries: list[Entry] = []
     failed: list[Result] = []
     waiting = []

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trueup.sim.front import Outcome
     from trueup.sim.loop import Host
     from trueup.sim.wire import WireRequest
+    from trueup.sim.world.types import Leg
 
 __all__ = ["INVARIANTS", "Judge", "Problem", "Violation"]
 
@@ -103,6 +104,7 @@ class Judge:
         self.commits = 0
         self._inserted_ms: dict[int, int] = {}
         self._read_ms: dict[tuple[str, str], int] = {}
+        self._by_hand_ms: dict[tuple[str, str, Leg], int] = {}
         self._told: set[tuple[str, int, str]] = set()
         self._closes_in: dict[str, int] = {}
         self._faulty_until_s = 0.0
@@ -188,8 +190,11 @@ class Judge:
         serving = self._sim.network.serving
         if isinstance(event, ConditionalChanged):
             order = event.order
-            if order.status is ConditionalStatus.CANCELED and order.end_reason is EndReason.USER and serving:
-                self._cancelled(order.conditional_id, order)
+            if order.status is ConditionalStatus.CANCELED and order.end_reason is EndReason.USER:
+                if serving:
+                    self._cancelled(order.conditional_id, order)
+                elif order.kind is not ConditionalKind.TAKE_PROFIT:
+                    self._by_hand_ms[order.account, order.symbol, order.leg] = self._world.now_ms()
         elif isinstance(event, OrderChanged):
             if event.fill is None and event.order.end_reason is EndReason.USER and serving:
                 self._cancelled(event.order.order_id, event.order)
@@ -316,10 +321,13 @@ class Judge:
         if position is None or position.side is not order.side.opposite or view.live_stops(order.symbol, order.leg):
             return
         now_ms = self._world.now_ms()
+        stale_ms = _STALEST_MS if "lies" in self._sim.plan.faults else 0
+        if self._by_hand_ms.get((order.account, order.symbol, order.leg), 0) >= now_ms - _FLIGHT_MS - stale_ms:
+            return  # when the lists were read another one stood, and somebody took it away since
         read_ms = self._read_ms.get((order.account, order.symbol), 0)
         read_ms = now_ms if now_ms - read_ms > _FRESH_MS else read_ms
         read_ms = min(read_ms, now_ms - _FLIGHT_MS)  # others may have read it while the cancel was on its way
-        if position.opened_ms < read_ms - (_STALEST_MS if "lies" in self._sim.plan.faults else 0):
+        if position.opened_ms < read_ms - stale_ms:
             self.violated("last-stop-stays", f"{name} was the last stop of a position open since {position.opened_ms}")
 
     def _closed_by_us(self, order: Order) -> None:

@@ -2,6 +2,8 @@
 
 1. A run counts for exactly the sources that it ran: a digest of the engine's and the simulation's modules, beside the
    commit for people. What people see (commands, screens, reports, a served venue) may change without it.
+2. The judge looks on and changes no run. Its sources have a digest of their own, which is told of every run: mended for one run
+   that it wrongly blamed, it voids no other. What a run was blamed for is made again by every hunt.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from typing import Any
 import trueup
 from trueup.hunt.simulation import Result
 
-__all__ = ["Entry", "Ledger", "commit_name", "is_simulated", "simulated_modules", "source_digest"]
+__all__ = ["Entry", "Ledger", "commit_name", "is_simulated", "judge_digest", "simulated_modules", "source_digest"]
 
 _ROOMS = ("model", "core", "engine", "config", "venues", "sim", "store", "hunt")
 _MODULES = ("ports.py", "calls.py", "bootstrap/wiring.py", "bootstrap/clock.py")
@@ -39,6 +42,7 @@ _BESIDE = (
     "hunt/mistakes_",
     "venues/sparing.py",
 )
+_JUDGE = ("hunt/judge.py", "hunt/truth.py", "hunt/claims.py")
 _STORE = ("__init__", "changeset", "limits", "memory", "memory_rows", "rows")
 """Of the store's modules those that the simulated database needs; no run ever loads the others."""
 
@@ -51,6 +55,7 @@ class Entry:
         options: Whatever else than the seed decides its plan.
         events, crashes: Of the venue, of processes.
         cpu_s, wall_s: What it took in its own process; 0: kept before it was measured.
+        judge: Digest of the judge's sources.
     """
 
     digest: str
@@ -64,13 +69,14 @@ class Entry:
     crashes: int = 0
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    judge: str = ""
 
 
 class Ledger:
-    """A file that is only appended to. None as path: kept nowhere."""
+    """A file that is only appended to; of a run that was made again the last one counts. None as path: kept nowhere."""
 
-    def __init__(self, path: Path | None, digest: str, commit: str) -> None:
-        self._path, self._digest, self._commit = path, digest, commit
+    def __init__(self, path: Path | None, digest: str, commit: str, judge: str = "") -> None:
+        self._path, self._digest, self._commit, self._judge = path, digest, commit, judge
         self._entries: dict[tuple[str, int, str], Entry] = {}
         if path is not None and path.exists():
             for line in path.read_text().splitlines():
@@ -95,6 +101,7 @@ class Ledger:
             crashes=result.counts["crashes"],
             cpu_s=round(cpu_s, 3),
             wall_s=round(wall_s, 3),
+            judge=self._judge,
         )
         self._entries[(entry.digest, entry.seed, entry.options)] = entry
         if self._path is not None:
@@ -108,10 +115,19 @@ class Ledger:
 
 
 def source_digest() -> str:
-    """Of every module that a run may load, and of nothing else: see `is_simulated`."""
+    """Of every module that a run may load, the judge's apart, and of nothing else: see `is_simulated`."""
+    return _digest(name for name in simulated_modules() if name not in _JUDGE)
+
+
+def judge_digest() -> str:
+    """Of the modules that say whether a run was as it must be."""
+    return _digest(_JUDGE)
+
+
+def _digest(names: Iterable[str]) -> str:
     root = Path(trueup.__file__).parent
     digest = hashlib.sha256()
-    for name in simulated_modules():
+    for name in names:
         digest.update(name.encode() + b"\0" + (root / name).read_bytes())
     return digest.hexdigest()[:16]
 

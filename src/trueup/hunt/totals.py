@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,9 +26,11 @@ def table(entries: Sequence[Entry]) -> list[str]:
     simulated_s = sum(entry.simulated_s for entry in measured)
     seeds = {entry.seed for entry in short}
     commits = ", ".join(f"`{commit}`" for commit in sorted({entry.commit for entry in entries}))
+    judges = Counter(entry.judge for entry in entries)
     figures = [
         ("digest of the engine and the simulation", f"`{entries[0].digest}`"),
         ("commit", commits),
+        ("digests of the judge", ", ".join(f"`{judge}` {runs:,} runs" for judge, runs in sorted(judges.items()))),
         ("short runs (ten simulated minutes)", f"{len(short):,}, {len(seeds):,} seeds"),
         ("longer runs", f"{len(entries) - len(short):,}"),
         ("simulated days", f"{sum(entry.simulated_s for entry in entries) / 86_400:,.1f}"),
