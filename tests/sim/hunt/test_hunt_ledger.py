@@ -32,7 +32,9 @@ print(json.dumps([Path(each).relative_to(root).as_posix() for each in loaded]))
 def _entry(seed: int, *, simulated_s: float = 610.0, violations: tuple[str, ...] = ()) -> Entry:
     counts = {"events": 150 + seed, "crashes": 3}
     judge = "j1" if seed < 2 else "j2"
-    return Entry("d1", "abc", seed, "10m drawn", simulated_s, "0f", violations, **counts, cpu_s=1.0, wall_s=2.0, judge=judge)
+    return Entry(
+        "d1", "abc", seed, "10m drawn", simulated_s, "0f", violations, **counts, cpu_s=1.0, wall_s=2.0, judge=judge
+    )
 
 
 def test_the_digest_covers_every_module_that_a_run_loads() -> None:
@@ -59,12 +61,13 @@ def test_what_a_run_took_is_kept(tmp_path: Path) -> None:
 
 def test_a_run_that_was_made_again_counts_once_and_as_the_last_judge_found_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    blamed = Result(7, 610.0, "0f", [], [Violation("last-stop-stays", 1.0, "wrongly")], {"venue_events": 120, "crashes": 2})
+    counts = {"venue_events": 120, "crashes": 2}
+    blamed = Result(7, 610.0, "0f", [Violation("last-stop-stays", 1.0, "wrongly")], [], counts)
     Ledger(path, "d1", "abc", "j1").add(blamed, "10m drawn")
     known = Ledger(path, "d1", "abd", "j2").known(7, "10m drawn")
     assert known is not None
     assert known.violations == ("last-stop-stays",)
-    cleared = Result(7, 610.0, "0f", [], [], {"venue_events": 120, "crashes": 2})
+    cleared = Result(7, 610.0, "0f", [], [], counts)
     added = Ledger(path, "d1", "abd", "j2").add(cleared, "10m drawn")
     assert Ledger(path, "d1", "abd", "j3").of_these_sources() == [added]
     assert (added.judge, added.violations) == ("j2", ())
