@@ -17,6 +17,13 @@ from trueup.model.positions import PositionKey
 from trueup.sim.faults import Fault, FaultKind
 
 BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
+ORIGINALS = {
+    "PHANTOM_POSITION_DETECTED": {"symbol", "exchange", "position_id", "reason"},
+    "PHANTOM_POSITION_CLOSED": {"symbol", "exchange", "position_id", "reason"},
+    "TRAILING_STOP_REMOVED": {"symbol", "position_id", "reason", "realized_pnl"},
+    "ORPHANED_SL_CLEANED": {"symbol", "order_id", "order_type", "reason"},
+}
+"""The original system's events of a close, with exactly its data keys."""
 
 
 def settings_of(bench: Bench) -> Settings:
@@ -27,6 +34,17 @@ def settings_of(bench: Bench) -> Settings:
 def _trailed(bench: Bench, program: Program) -> SmartTrailingStopManager:
     bench.execute("UPDATE positions SET has_trailing_stop = 1")
     return program.manager.trailing_managers["main"]
+
+
+def _check_the_row(bench: Bench, position_id: int) -> None:
+    """Closed in the store, as the original's columns say it."""
+    (row,) = bench.rows("positions")
+    assert (row["id"], row["status"], row["exit_reason"]) == (position_id, "closed", "external")
+    assert None not in (row["pnl"], row["pnl_percentage"], row["closed_at"], row["updated_at"])
+    (exit_order,) = [order for order in bench.rows("orders") if order["is_exit"]]
+    trades = bench.rows("trades")
+    assert {trade["position_id"] for trade in trades} == {exit_order["position_id"]} == {position_id}
+    assert [bool(trade["opening"]) for trade in trades] == [True, False]
 
 
 @BOTH
@@ -42,6 +60,7 @@ async def test_the_whole_lifecycle_that_the_original_report_asks_for(bench: Benc
         trailing = _trailed(bench, program)
         await manager.load_positions_from_db()
         assert key in manager.positions
+        assert manager.positions[name, "ETH/USDT:USDT", "long"] is manager.positions[key]
         assert manager.positions["ETH/USDT:USDT"] is manager.positions[key]
         assert manager.total_exposure == manager.positions[key].quantity * manager.positions[key].entry_price
         assert key in trailing.trailing_stops
@@ -58,14 +77,11 @@ async def test_the_whole_lifecycle_that_the_original_report_asks_for(bench: Benc
         order = bench.world.look(name).conditional(stop.conditional_id)
         assert order is not None
         assert not order.is_open
-        events = [event.type for event in await program.store.events(position_id=report.closed_phantom[0].position_id)]
-        for expected in (
-            "PHANTOM_POSITION_DETECTED",
-            "PHANTOM_POSITION_CLOSED",
-            "TRAILING_STOP_REMOVED",
-            "ORPHANED_SL_CLEANED",
-        ):
-            assert events.count(expected) == 1, (expected, events)
+        position_id = report.closed_phantom[0].position_id
+        _check_the_row(bench, position_id)
+        events = [event for event in await program.store.events(position_id=position_id) if event.type in ORIGINALS]
+        assert {event.type: set(event.data) for event in events} == ORIGINALS
+        assert len(events) == len(ORIGINALS), "each once"
 
 
 @BOTH
@@ -97,6 +113,16 @@ async def test_close_position_outside_protect_mode_is_refused(bench: Bench) -> N
         with pytest.raises(ConfigurationError, match="protect"):
             await program.manager.close_position("ETH/USDT:USDT")
     assert len(bench.world.look(name).positions("ETHUSDT")) == 1
+
+
+async def test_closing_what_is_not_open_tells_what_is(bench: Bench) -> None:
+    name = bench.account("main", "binanceusdm", "protect")
+    bench.world.open_position(name, "ETHUSDT", "short", "2")
+    async with open_program(settings_of(bench)) as program:
+        await synchronize_positions_on_startup(program.manager)
+        with pytest.raises(ConfigurationError, match=r"no such open position.*main ETH/USDT:USDT short"):
+            await program.manager.close_position("BTC/USDT:USDT")
+        assert program.manager.position_count == 1
 
 
 async def test_positions_removed_by_other_tasks_while_protection_is_checked(bench: Bench) -> None:

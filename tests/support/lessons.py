@@ -118,7 +118,7 @@ LESSONS = (
         13,
         'a stop\'s cancel answers "not found"',
         "taken as cancelled: stops pile up to the venue's limit",
-        "believed only after both order lists and the history were read",
+        "believed only after both order lists and the history were read; what piled up is swept to one",
     ),
     Lesson(
         14,

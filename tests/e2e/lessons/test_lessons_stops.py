@@ -1,4 +1,4 @@
-"""Lessons 14, 17, 21 and 27: a stop that is replaced, kept over a restart, without a quantity, out of the liquidation's reach."""
+"""Lessons 13, 14, 17, 21 and 27: stops that pile up, that are replaced, kept over a restart, without a quantity, out of reach."""
 
 from __future__ import annotations
 
@@ -20,6 +20,25 @@ ETH = "ETHUSDT"
 def _stops(desk: Desk) -> list[ConditionalOrder]:
     """What stands under the long, by the venue's own record."""
     return list(desk.world.look(desk.name).live_stops(ETH, Leg.NET))
+
+
+@lesson(13, words="stops of ours that piled up are swept to one")
+async def test_lesson_13_stops_that_piled_up(bench: Bench, venue: str) -> None:
+    bench.protection = {"protect_adopted": "true"}
+    async with open_desk(bench, venue, "protect") as desk:
+        judge = Judge(desk.world, desk.name)
+        desk.world.open_position(desk.name, ETH, "long", "2")
+        (adopted,) = (await desk.sync(0)).added_missing
+        [first] = _stops(desk)
+        piled = 50 if venue == "binanceusdm" else 9  # Bybit takes ten of a symbol
+        for number in range(piled):
+            desk.stop(ETH, "long", "2", str(2400 + number), client_id=f"tu-sl-{adopted.position_id}-{number}-0")
+        assert len(_stops(desk)) == 1 + piled
+        report = await desk.sync(0)
+        assert (len(report.protection.cancelled), report.protection.failed) == (piled, ())
+        assert [stop.conditional_id for stop in _stops(desk)] == [first.conditional_id], "the one that protects most"
+        assert judge.lost == []
+        assert (await desk.sync(0)).protection.placed == ()
 
 
 @lesson(14)
