@@ -82,7 +82,9 @@ async def _closed(
 def _message(closed: int, still_open: int, waiting: int, error: str | None) -> str:
     if error is not None:
         return f"not carried out: the account could not be looked at ({error}); nothing was sent"
-    parts = [f"{closed} closed"] if closed or not still_open else []
+    if not closed and not still_open and not waiting:
+        return "nothing was open"
+    parts = [f"{closed} closed"] if closed else []
     parts += [f"{still_open} not closed yet"] if still_open else []
     parts += [f"{waiting} acts still wait on the venue: every pass goes on trying"] if waiting else []
     return "; ".join(parts)

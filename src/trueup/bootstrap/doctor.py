@@ -15,6 +15,10 @@ from trueup.ports import Store, Venue
 __all__ = ["examine"]
 
 _SKEW_WARNING_MS = 1_000
+_LIMITS = {
+    "binanceusdm": " of the request weight of a minute, for all that comes from this address",
+    "bybit": " of the requests of a second, on the endpoint with least room",
+}
 
 
 async def examine(settings: Settings) -> tuple[Check, ...]:
@@ -22,7 +26,12 @@ async def examine(settings: Settings) -> tuple[Check, ...]:
     accounts = len(settings.accounts)
     found = f"{settings.path}: {accounts} account{'' if accounts == 1 else 's'}"
     checks = [Check(scope="configuration", name="file", level="ok", detail=found)]
-    checks += [check async for check in _store(settings)]
+    store = [check async for check in _store(settings)]
+    checks += store
+    if any(check.level == "error" for check in store):
+        unseen = "not looked at: the store must open first"
+        checks += [Check(scope=name, name="reading", level="warning", detail=unseen) for name in settings.account_names]
+        return tuple(checks)
     for account in settings.accounts:
         checks += [check async for check in _account(settings, account)]
     return tuple(checks)
@@ -62,10 +71,16 @@ async def _account(settings: Settings, account: AccountSettings) -> AsyncIterato
 async def _clock(scope: str, account: AccountSettings, venue: Venue) -> AsyncIterator[Check]:
     reading = await venue.clock()
     far = abs(reading.skew_ms) > _SKEW_WARNING_MS
-    direction = "ahead of" if reading.skew_ms > 0 else "behind"
-    detail = f"the venue is {abs(reading.skew_ms)} ms {direction} this machine (± {reading.uncertainty_ms} ms); corrected for"
+    detail = f"{_skew(reading.skew_ms)} (± {reading.uncertainty_ms} ms)"
     mend = "set this machine's clock (ntp, chrony)" if far else None
     yield Check(scope=scope, name="clock skew", level="warning" if far else "ok", detail=detail, mend=mend)
+
+
+def _skew(skew_ms: int) -> str:
+    if not skew_ms:
+        return "the venue's clock and this machine's agree"
+    direction = "ahead of" if skew_ms > 0 else "behind"
+    return f"the venue is {abs(skew_ms)} ms {direction} this machine, corrected for"
 
 
 async def _catalog(scope: str, account: AccountSettings, venue: Venue) -> AsyncIterator[Check]:
@@ -109,7 +124,7 @@ async def _permissions(scope: str, account: AccountSettings, venue: Venue) -> As
             scope=scope,
             name="rate-limit head-room",
             level="warning" if tight else "ok",
-            detail=f"{facts.weight_used} of {facts.weight_limit} used",
+            detail=f"{facts.weight_used} of {facts.weight_limit} used{_LIMITS.get(account.venue, '')}",
             mend="raise audit_interval_s, or move accounts behind another IP with proxy" if tight else None,
         )
     for warning in facts.warnings:

@@ -7,7 +7,10 @@ from trueup.model.events import Event, EventType
 from trueup.model.reports import ExplainedStep, Explanation
 from trueup.ports import Store, StoredObservation
 
-__all__ = ["explain_position"]
+__all__ = ["LARGEST_ID", "explain_position"]
+
+LARGEST_ID = 2**63 - 1
+"""That a store's column holds: a larger number names nothing, and is not asked for."""
 
 _WORDS = {
     EventType.MISSING_POSITION_ADDED: "The venue held it and the book did not: added to the book ({why}).",
@@ -53,7 +56,7 @@ async def explain_position(store: Store, position_id: int) -> Explanation:
     Raises:
         ConfigurationError: The book has no such position.
     """
-    position = await store.position(position_id)
+    position = await store.position(position_id) if position_id <= LARGEST_ID else None
     if position is None:
         raise ConfigurationError(
             f"position {position_id}: the book has none under that number; list them with: trueup positions --status all"

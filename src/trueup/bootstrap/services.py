@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.bootstrap.explain import explain_position
+from trueup.bootstrap.explain import LARGEST_ID, explain_position
 from trueup.bootstrap.garbage import OnceStarted
 from trueup.bootstrap.status import account_statuses
 from trueup.bootstrap.telemetry import telemetry
@@ -83,6 +83,9 @@ class _Services:
         after_id: int,
         limit: int | None,
     ) -> list[Event]:
+        if position_id is not None and position_id > LARGEST_ID:
+            return []
+        limit = None if limit is None else min(limit, LARGEST_ID)
         async with self._program(()) as program:
             return await program.store.events(
                 account=account, position_id=position_id, type=type, after_id=after_id, limit=limit

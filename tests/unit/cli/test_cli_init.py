@@ -71,7 +71,15 @@ def test_a_folder_that_does_not_exist_is_told(run: Run, tmp_path: Path) -> None:
     result = run("init", "--yes", "--config", str(tmp_path / "nowhere" / "t.toml"))
 
     assert result.exit_code == 2
-    assert "cannot be written: No such file or directory" in result.stderr
+    assert f"cannot be written: folder {tmp_path / 'nowhere'} does not exist; create it first" in result.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--force"]], ids=["", "force"])
+def test_a_folder_is_no_file(run: Run, tmp_path: Path, more: list[str]) -> None:
+    result = run("init", "--yes", "--config", str(tmp_path), *more)
+
+    assert result.exit_code == 2
+    assert f"{tmp_path} is a folder; name the file" in result.stderr
 
 
 def test_the_commented_lines_are_the_defaults() -> None:

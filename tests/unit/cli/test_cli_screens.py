@@ -206,6 +206,8 @@ NEXT = [
     ((account_status(paused=True, drift=(drift("x"),)),), "trueup resume main"),
     ((account_status(drift=(drift("x"),), mode=AccountMode.OBSERVE),), "trueup sync"),
     ((account_status(pending_effects=2),), "trueup sync"),
+    ((account_status(owner=None, last_good_at_ms=NOW_MS - 3_600_000),), "trueup run"),
+    ((account_status(last_good_at_ms=NOW_MS - 3_600_000),), "trueup doctor"),
 ]
 
 
@@ -217,10 +219,41 @@ def test_status_ends_with_the_next_command(accounts: tuple[AccountStatus, ...], 
     assert last.startswith(command if command.startswith("Nothing") else f"Next: {command}")
 
 
+def test_what_nobody_has_seen_lately_is_told_in_the_past() -> None:
+    old = account_status(owner=None, last_good_at_ms=NOW_MS - 3_600_000)
+    shown = status_screen((old,), [], now_ms=NOW_MS, width=None)
+
+    assert shown[0] == line(("The book equalled the venue 1 h ago; nobody has looked since.", Style.WARN))
+    assert "out of date" in texts(shown)
+    assert "what is told here was true then" in texts(shown)
+    assert "agrees" not in texts(shown)
+    several = texts(status_screen((old, account_status(account="b")), [], now_ms=NOW_MS, width=None))
+    assert several.startswith("The book is known to equal the venue for 1 of 2 accounts.")
+
+
+@pytest.mark.parametrize(("age_ms", "interval_s"), [(60_000, 5.0), (91_000, 30.0), (301_000, 100.0)])
+def test_it_is_out_of_date_after_three_intervals_and_a_second(age_ms: int, interval_s: float) -> None:
+    for more_ms, state in ((0, "agrees"), (1, "out of date")):
+        account = account_status(last_good_at_ms=NOW_MS - age_ms - more_ms, effective_interval_s=interval_s)
+        assert state in texts(status_screen((account,), [], now_ms=NOW_MS, width=None))
+
+
+def test_the_doctor_fits_a_narrow_terminal() -> None:
+    for row in doctor_screen(checks(), width=40):
+        assert width_of(row.plain) <= 40, row.plain
+
+
+def test_times_in_an_events_data_are_told_as_times() -> None:
+    shown = texts(event_lines(event(data={"closed_at_ms": 1_795_448_471_202}), now_ms=NOW_MS, width=None))
+
+    assert "closed_at=2026-11-23T15:41:11.202Z" in shown
+    assert "1795448471202" not in shown
+
+
 def test_several_holds_are_listed_first() -> None:
     waiting = [hold(), hold(hold_id=4), hold(hold_id=5, state=HoldState.APPROVED)]
 
-    assert next_command((account_status(open_holds=2),), waiting)[0] == "trueup holds"
+    assert next_command((account_status(open_holds=2),), waiting, NOW_MS)[0] == "trueup holds"
 
 
 STEPS = [

@@ -40,6 +40,8 @@ def init(
     from trueup.model.errors import ConfigurationError
 
     path = config_path(call.options.config)
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder; name the file to write, e.g. --config {path / 'trueup.toml'}")
     if path.exists() and not force:
         raise ConfigurationError(f"{path} exists and was left as it is; --force overwrites it")
     if not yes and not sys.stdin.isatty():
@@ -123,8 +125,15 @@ def _write(path: Path, text: str) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path} cannot be written: folder {path.parent} does not exist; create it first"
+        ) from None
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror or type(error).__name__}") from None
+        why = error.strerror or type(error).__name__
+        raise ConfigurationError(
+            f"{path} cannot be written: {why}; make {path.parent} writable for this user, or name another place with --config"
+        ) from None
 
 
 @command(

@@ -9,6 +9,7 @@ from trueup.model.reports import Check
 
 __all__ = ["doctor_exit_code", "doctor_screen"]
 
+_BESIDE = 45
 _STYLES = {"ok": Style.GOOD, "warning": Style.WARN, "error": Style.BAD}
 
 
@@ -34,8 +35,12 @@ def doctor_screen(checks: Sequence[Check], *, width: int | None) -> list[Line]:
 def _check_lines(check: Check, room: int, width: int | None) -> list[Line]:
     style = _STYLES.get(check.level, Style.BAD)
     first = line("  ", (f"{check.level:<7}", style), "  ", check.name.ljust(room), "  ")
-    indent = 13 + room if width is None or width - room > 45 else 11
-    lines = paragraph(check.detail, width, first=first, indent=indent)
+    if width is None or width - room > _BESIDE:
+        indent = 13 + room
+        lines = paragraph(check.detail, width, first=first, indent=indent)
+    else:  # too narrow for both side by side
+        indent = 11
+        lines = [first, *paragraph(check.detail, width, first=line(" " * indent), indent=indent)]
     if check.mend:
         lines += paragraph(check.mend, width, first=line(" " * indent, ("→ ", Style.STRONG)), indent=indent + 2)
     return lines

@@ -41,10 +41,13 @@ def event_lines(event: Event, *, now_ms: int, width: int | None) -> list[Line]:
 
 
 def data_text(data: dict[str, object], without: set[str] | frozenset[str] = frozenset()) -> str:
-    """``reason=not_on_exchange price=64000.10``; nested values as compact JSON, unknown ones left out."""
+    """``reason=not_on_exchange price=64000.10``; times as times, nested values as compact JSON, unknown ones left out."""
     parts = []
     for key, value in data.items():
         if value is None or key in without:
+            continue
+        if key.endswith("_at_ms") and isinstance(value, int):
+            parts.append(f"{key.removesuffix('_ms')}={time_text(value)}")
             continue
         shown = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False).strip('"')
         parts.append(f"{key}={shown}")

@@ -28,6 +28,9 @@ from trueup.model.reports import AccountStatus
 __all__ = ["next_command", "status_screen"]
 
 _SKEW_WORTH_TELLING_MS = 500
+_ALLOWED_INTERVALS = 3
+_ALWAYS_ALLOWED_MS = 60_000
+_OUT_OF_DATE = "out of date"
 
 
 def status_screen(
@@ -36,19 +39,20 @@ def status_screen(
     """The first screen: verdict, table, findings, next command."""
     if not accounts:
         return paragraph("No account is configured: add an [[accounts]] section to trueup.toml.", width)
-    lines = [_verdict(accounts), BLANK, *_table(accounts, now_ms, width)]
+    verdict, style = _verdict(accounts, now_ms)
+    lines = [*paragraph(verdict, width, style=style), BLANK, *_table(accounts, now_ms, width)]
     room = max(len(account.account) for account in accounts)
     findings = [finding for account in accounts for finding in _findings(account, room, now_ms, width)]
     if findings:
         lines += [BLANK, *findings]
-    command, why = next_command(accounts, holds)
+    command, why = next_command(accounts, holds, now_ms)
     lines.append(BLANK)
     if command is None:
         return [*lines, line((why, Style.DIM))]
     return lines + paragraph(why, width, first=line(("Next: ", Style.STRONG), command, "  "), indent=6, style=Style.DIM)
 
 
-def _state(account: AccountStatus) -> Span:
+def _state(account: AccountStatus, now_ms: int) -> Span:
     if account.error is not None:
         return ("not observed", Style.BAD)
     if account.unprotected:
@@ -59,21 +63,34 @@ def _state(account: AccountStatus) -> Span:
         return ("waits for you", Style.WARN)
     if account.paused:
         return ("paused", Style.WARN)
-    return ("drift", Style.WARN) if _differs(account) else ("agrees", Style.GOOD)
+    if _differs(account):
+        return ("drift", Style.WARN)
+    return (_OUT_OF_DATE, Style.WARN) if _out_of_date(account, now_ms) else ("agrees", Style.GOOD)
+
+
+def _out_of_date(account: AccountStatus, now_ms: int) -> bool:
+    """Nobody has looked for longer than a few looks take: what was true then need not be true now."""
+    at_ms = account.last_good_at_ms
+    allowed_ms = _ALLOWED_INTERVALS * account.effective_interval_s * 1000 + 1000
+    return at_ms is not None and now_ms - at_ms > max(allowed_ms, _ALWAYS_ALLOWED_MS)
 
 
 def _differs(account: AccountStatus) -> bool:
     return bool(account.drift or account.suspected or account.quarantined or account.orphans or account.pending_effects)
 
 
-def _verdict(accounts: Sequence[AccountStatus]) -> Line:
-    true = sum(1 for account in accounts if _state(account)[0] == "agrees")
+def _verdict(accounts: Sequence[AccountStatus], now_ms: int) -> Span:
+    states = [_state(account, now_ms)[0] for account in accounts]
+    true = states.count("agrees")
     if true == len(accounts):
         where = "" if true == 1 else " for both accounts" if true == 2 else f" for all {true} accounts"
-        return line((f"The book equals the venue{where}.", Style.GOOD))
-    if len(accounts) == 1:
-        return line((f"The book is not known to equal the venue: {_state(accounts[0])[0]}.", Style.WARN))
-    return line((f"The book equals the venue for {true} of {len(accounts)} accounts.", Style.WARN))
+        return (f"The book equals the venue{where}.", Style.GOOD)
+    if len(accounts) > 1:
+        return (f"The book is known to equal the venue for {true} of {len(accounts)} accounts.", Style.WARN)
+    at_ms = accounts[0].last_good_at_ms
+    if states == [_OUT_OF_DATE] and at_ms is not None:
+        return (f"The book equalled the venue {age(at_ms, now_ms)}; nobody has looked since.", Style.WARN)
+    return (f"The book is not known to equal the venue: {states[0]}.", Style.WARN)
 
 
 def _table(accounts: Sequence[AccountStatus], now_ms: int, width: int | None) -> list[Line]:
@@ -87,7 +104,7 @@ def _table(accounts: Sequence[AccountStatus], now_ms: int, width: int | None) ->
         Column("Account", [(account.account, Style.STRONG) for account in accounts]),
         Column("Venue", [account.venue for account in accounts], drop=5),
         Column("Mode", [account.mode.value for account in accounts], drop=4),
-        Column("State", [_state(account) for account in accounts]),
+        Column("State", [_state(account, now_ms) for account in accounts]),
         Column(
             "Last good look",
             [look(account, short=False) for account in accounts],
@@ -126,6 +143,12 @@ def _finding_texts(account: AccountStatus, now_ms: int) -> Iterable[Span]:
         at = account.last_look_at_ms
         when = f" (looked {age(at, now_ms)}, {clock_text(at, now_ms)})" if at is not None else ""
         yield (f"not observed{when}: {account.error}", Style.BAD)
+    elif account.last_good_at_ms is not None and _out_of_date(account, now_ms):
+        owner = f", although {account.owner} runs it" if account.owner is not None else ""
+        yield (
+            f"last seen {moment(account.last_good_at_ms, now_ms)}{owner}: what is told here was true then",
+            Style.WARN,
+        )
     if account.unprotected:
         yield (f"{plural(account.unprotected, 'open position')} without a live stop", Style.BAD)
     if account.open_holds:
@@ -165,7 +188,7 @@ def _ahead(skew_ms: int) -> str:
     return "behind the venue's (it is corrected for)" if skew_ms > 0 else "ahead of the venue's (it is corrected for)"
 
 
-def next_command(accounts: Sequence[AccountStatus], holds: Sequence[Hold]) -> tuple[str | None, str]:
+def next_command(accounts: Sequence[AccountStatus], holds: Sequence[Hold], now_ms: int) -> tuple[str | None, str]:
     """The one command that helps most now and why; None: nothing needs doing."""
     waiting = [hold for hold in holds if hold.state is HoldState.OPEN]
     if any(account.error is not None for account in accounts):
@@ -185,6 +208,9 @@ def next_command(accounts: Sequence[AccountStatus], holds: Sequence[Hold]) -> tu
         if any(_differs(account) and account.mode is AccountMode.OBSERVE for account in accounts):
             return "trueup sync", 'lists the differences; mode = "sync" lets trueup repair them'
         return "trueup sync", "repairs what can be proven, and carries out what is left"
+    stale = any(_out_of_date(account, now_ms) for account in accounts)
     if not any(account.owner is not None for account in accounts):
-        return "trueup run", "keeps it so"
+        return "trueup run", "looks again, and keeps the book true" if stale else "keeps it so"
+    if stale:
+        return "trueup doctor", "says whether store and venue answer"
     return None, "Nothing needs doing."
