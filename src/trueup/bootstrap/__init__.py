@@ -27,7 +27,9 @@ def main() -> None:
 
     from trueup.bootstrap import garbage
     from trueup.cli.signals import exit_quietly_while_starting
+    from trueup.cli.streams import open_missing, silence
 
+    open_missing()
     garbage.starting()
     exit_quietly_while_starting(sys.argv[1:])
     _load_structlog_sparingly()
@@ -36,7 +38,12 @@ def main() -> None:
 
     load_ccxt_sparingly()
 
-    build_app(_open_services)()
+    try:
+        build_app(_open_services)()
+    except OSError as error:  # of the parser itself, which writes help and version; commands tell their own
+        print(f"error: cannot be written to stdout: {error.strerror or error}", file=sys.stderr)
+        silence(sys.stdout)
+        sys.exit(1)
 
 
 def _load_structlog_sparingly() -> None:

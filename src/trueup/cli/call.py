@@ -58,10 +58,10 @@ class Call:
         self, options: Options, open_services: OpenServices, clock_ms: Callable[[], int] | None = None
     ) -> None:
         self.options = options
-        self.out = Output()
         self._open_services = open_services
         self._clock_ms = clock_ms or (lambda: time.time_ns() // 1_000_000)
         self._settings: Settings | None = None
+        self.out = Output(self.redact)
 
     def now_ms(self) -> int:
         return self._clock_ms()
@@ -114,7 +114,7 @@ def execute(call: Call, body: Callable[..., Any], arguments: dict[str, Any], *, 
         if logs:
             call.configure_logs(daemon=daemon)
         if inspect.iscoroutinefunction(body):
-            return run_to_end(body(call, **arguments), daemon=daemon)
+            return run_to_end(body(call, **arguments), daemon=daemon, redact=call.redact)
         return int(body(call, **arguments))
     except KeyboardInterrupt:
         return 0 if daemon else INTERRUPTED

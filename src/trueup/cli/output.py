@@ -1,8 +1,10 @@
 """Where results, notes and progress go: results to stdout, everything else to stderr.
 
 1. Colours only on a terminal, never with NO_COLOR; a pipe gets plain lines without anything left out.
-2. A reader that went away (`| head`) ends the output quietly and changes no exit code.
+2. A reader that went away (`| head`) ends the output quietly and changes no exit code; a result that cannot be written for
+   another reason (a full disk) is an error.
 3. Progress is shown on a terminal only, and leaves nothing behind.
+4. Known secrets are struck out of results too: an error of the venue that a report repeats may hold one.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
+from trueup.cli.streams import PLAIN_SIGNS, hung_up, silence
 from trueup.cli.text import Line, Style, line, paragraph
+from trueup.model.errors import TrueupError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,16 +40,25 @@ _COLOURS = {
 class Output:
     """The process's standard streams, for one command."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str] = str) -> None:
+        """`redact` strikes known secrets out of a text."""
         self.closed = False
+        self._redact = redact
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="replace")  # a terminal that cannot show a dash gets a question mark
+                stream.reconfigure(errors=PLAIN_SIGNS)
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person reads stdout."""
         return _is_terminal(sys.stdout)
+
+    @property
+    def is_read(self) -> bool:
+        """False once nobody reads stdout any more, also where nothing was written since."""
+        if not self.closed and hung_up(sys.stdout):
+            self._end()
+        return not self.closed
 
     @property
     def width(self) -> int | None:
@@ -67,15 +80,15 @@ class Output:
 
     def text(self, text: str) -> None:
         """A line (or several) of result, as it is, at once."""
-        self._write(text + "\n")
+        self._write(self._redact(text) + "\n")
 
     def lines(self, lines: Iterable[Line]) -> None:
         """A screen, or a part of one."""
         if not self.is_terminal:
-            self._write("".join(f"{row.plain}\n" for row in lines))
+            self._write(self._redact("".join(f"{row.plain}\n" for row in lines)))
             return
         with self._console.capture() as captured:
-            for row in lines:
+            for row in self._redacted(lines):
                 self._console.print(_markup(row), soft_wrap=True)
         self._write(captured.get())
 
@@ -108,9 +121,12 @@ class Output:
         with Live(console=self._console, screen=True, auto_refresh=False) as live:
 
             def draw(lines: list[Line]) -> None:
-                live.update(Text("\n").join(_markup(row) for row in lines), refresh=True)
+                live.update(Text("\n").join(_markup(row) for row in self._redacted(lines)), refresh=True)
 
             yield draw
+
+    def _redacted(self, lines: Iterable[Line]) -> Iterator[Line]:
+        return (Line(tuple((self._redact(text), style) for text, style in row.spans)) for row in lines)
 
     def _to_stderr(self, lines: Iterable[Line]) -> None:
         try:
@@ -121,8 +137,8 @@ class Output:
             else:
                 sys.stderr.write("".join(f"{row.plain}\n" for row in lines))
                 sys.stderr.flush()
-        except BrokenPipeError:
-            _silence(sys.stderr)
+        except OSError:  # the exit code still tells
+            silence(sys.stderr)
 
     def _write(self, text: str) -> None:
         if self.closed:
@@ -131,15 +147,14 @@ class Output:
             sys.stdout.write(text)
             sys.stdout.flush()
         except BrokenPipeError:
-            self.closed = True
-            _silence(sys.stdout)
+            self._end()
+        except OSError as error:
+            self._end()
+            raise TrueupError(f"the result cannot be written to stdout: {error.strerror or error}") from None
 
-
-def _silence(stream: TextIO) -> None:
-    """Whatever is still written there (at exit, too) goes nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    def _end(self) -> None:
+        self.closed = True
+        silence(sys.stdout)
 
 
 def _is_terminal(stream: TextIO) -> bool:

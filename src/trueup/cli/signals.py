@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any
 
@@ -37,14 +37,18 @@ def exit_quietly_while_starting(argv: Sequence[str]) -> None:
         signal.signal(number, lambda *_: os._exit(0))
 
 
-def run_to_end(work: Coroutine[Any, Any, int], *, daemon: bool) -> int:
-    """Runs the coroutine on a loop of its own; returns its code, or the one that a signal asks for."""
+def run_to_end(work: Coroutine[Any, Any, int], *, daemon: bool, redact: Callable[[str], str] = str) -> int:
+    """Runs the coroutine on a loop of its own; returns its code, or the one that a signal asks for.
+
+    Args:
+        redact: Strikes known secrets out of what went wrong while a daemon stopped.
+    """
     import asyncio
 
-    return asyncio.run(_guarded(work, daemon=daemon))
+    return asyncio.run(_guarded(work, daemon=daemon, redact=redact))
 
 
-async def _guarded(work: Coroutine[Any, Any, int], *, daemon: bool) -> int:
+async def _guarded(work: Coroutine[Any, Any, int], *, daemon: bool, redact: Callable[[str], str]) -> int:
     import asyncio
 
     if threading.current_thread() is not threading.main_thread():
@@ -72,7 +76,7 @@ async def _guarded(work: Coroutine[Any, Any, int], *, daemon: bool) -> int:
     except Exception as error:
         if not (daemon and received):
             raise
-        print(f"trueup: while stopping: {type(error).__name__}: {error}", file=sys.stderr)
+        print(redact(f"trueup: while stopping: {type(error).__name__}: {error}"), file=sys.stderr)
         return 0
     finally:
         for number, handler in previous.items():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import os
+import signal
 
 import pytest
 import structlog
 from cli_fakes import FakeServices, Run
-from cli_samples import report
+from cli_samples import account_report, report
 
 from trueup.model.errors import StoreUnavailable
 
@@ -80,3 +83,33 @@ def test_no_secret_reaches_an_error(run: Run, talking: FakeServices) -> None:
     assert result.exit_code == 1
     assert "refused" in result.stderr
     assert SECRET not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]], ids=" ".join)
+def test_no_secret_reaches_a_result(run: Run, talking: FakeServices, words: list[str]) -> None:
+    talking.report = report(account_report(observed=False, error=f"a proxy answered {SECRET}"))
+
+    result = run("sync", *words)
+
+    assert "a proxy answered ***" in result.stdout
+    assert SECRET not in result.stdout + result.stderr
+
+
+def test_no_secret_reaches_what_a_daemon_says_while_it_stops(run: Run, talking: FakeServices) -> None:
+    async def stopped(**_arguments: object) -> None:
+        settings = talking.opened_with[-1]
+        assert settings is not None
+        key = settings.secret("main", "api_key").reveal()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(60)
+        finally:
+            raise StoreUnavailable(f"refused {key}")
+
+    talking.on["run"] = stopped
+
+    result = run("run")
+
+    assert result.exit_code == 0
+    assert "while stopping: StoreUnavailable: refused ***" in result.stderr
+    assert SECRET not in result.stderr

@@ -78,6 +78,65 @@ def test_a_reader_that_goes_away_is_no_error(config: Path, words: list[str]) -> 
         assert process.wait(timeout=30) == 0
 
 
+def test_following_ends_with_its_reader_though_nothing_is_written(config: Path) -> None:
+    with start(config, "nowhere", "events", "--follow", "--limit", "1") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "streams", "code"),
+    [
+        (["status"], ">&-", 0),
+        (["status"], "<&- >&- 2>&-", 0),
+        (["status", "--config", "nowhere.toml"], "2>&-", 2),
+        (["init"], "<&-", 2),
+        (["status"], ">/dev/full", 1),
+        (["--version"], ">/dev/full", 1),
+        (["status", "--config", "nowhere.toml"], "2>/dev/full", 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_a_stream_that_is_closed_or_full_is_no_traceback(
+    config: Path, words: list[str], streams: str, code: int
+) -> None:
+    line = f'exec "$0" -m trueup "$@" {streams}'
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable, *words],
+        check=False,
+        cwd=config.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+    if "/dev/full" in streams and code == 1:
+        assert "No space left on device" in done.stderr
+    elif code == 0:
+        assert done.stderr == ""
+
+
+def test_what_an_encoding_lacks_is_written_plainly(config: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, PROGRAM, "nowhere", "positions"],
+        check=False,
+        cwd=config.parent,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout.startswith("main | binanceusdm | 1 open position\n")
+    assert "?" not in done.stdout
+
+
 def on_terminal(config: Path, *words: str, **environ: str) -> str:
     master, slave = pty.openpty()
     kept = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}

@@ -101,7 +101,7 @@ async def events(
         if not call.options.json and not follow and limit is None and len(found) == _SHOWN_EVENTS:
             call.out.note(f"The newest {_SHOWN_EVENTS}; --limit 0 shows all.")
         last = found[-1].event_id if found else 0
-        while follow and not call.out.closed:
+        while follow and call.out.is_read:
             await call.sleep(_POLL_S)
             last = await _print_new(call, services, last, account=account, position=position, kind=kind)
     return 0

@@ -45,7 +45,7 @@ async def status(
         if not watch:
             _print_status(call, *await _read_status(services))
         elif call.options.json or not call.out.is_terminal:
-            while not call.out.closed:
+            while call.out.is_read:
                 _print_status(call, *await _read_status(services), one_line=True)
                 await call.sleep(_WATCH_S)
         else:
