@@ -18,15 +18,16 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from trueup.model.errors import ConfigurationError, StoreUnavailable
-from trueup.store.failures import DATABASE_ERRORS, translated
+from trueup.store.failures import DATABASE_ERRORS, READ_ONLY, sqlstate_of, translated
 from trueup.store.tables import Dialect, Tables, tables_for
 
 if TYPE_CHECKING:
@@ -37,11 +38,16 @@ __all__ = ["Database", "Location", "finishing", "locate"]
 _BUSY_S: Final = 10.0  # how long a write waits for another process's
 _CONNECT_S: Final = 10.0
 _STATEMENT_S: Final = 60.0
+_IDLE_S: Final = 15.0  # between two statements of a transaction: a process that stands still keeps its locks no longer
 _QUEUE_S: Final = 60.0  # a thousand accounts that start at once queue for the few connections: that is no outage
 _SQLITE_CONNECTIONS: Final = 4
 _POSTGRESQL_CONNECTIONS: Final = 10
 _SQLITE_PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA cache_size=-512")
 """Pages are cached by the system too: half a MiB for each connection, not the usual two."""
+_SQLITE_OURS: Final = "SELECT count(*) = 0 OR max(name = 'trueup_version') FROM sqlite_master"
+"""A new file, or a store: another system's stays in the mode that it was in."""
+_POSTGRESQL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Location:
@@ -85,11 +91,18 @@ def locate(url: str) -> Location:
         try:
             parts = urlsplit(f"postgresql://{rest}")
             host, port = parts.hostname or "local socket", parts.port
+            parse_qsl(parts.query, strict_parsing=bool(parts.query))
         except ValueError:
             # From None: the parser's own text would quote the URL with its password.
             raise ConfigurationError(
                 "[store] url: not a readable PostgreSQL URL; expected postgresql://user@host:5432/database"
             ) from None
+        if parts.netloc.count("@") > 1 or "@" in parts.path or "#" in rest or ("@" in parts.query and not parts.path):
+            # A part of the password would pass for a host or a database, and be shown as one.
+            raise ConfigurationError(
+                "[store] url: a / ? # or @ of a user or a password must be written as %2F %3F %23 or %40; or leave the "
+                "password to the database's own password file"
+            )
         shown = f"PostgreSQL store {parts.path.lstrip('/') or 'default'} on {host}" + (f":{port}" if port else "")
         return Location("postgresql", urlunsplit(parts), shown)
     raise ConfigurationError(
@@ -103,7 +116,7 @@ async def _connect(path: str, *, foreign_keys: bool = True) -> embedded.Connecti
     from trueup.store import embedded  # late: its driver is of use here alone
 
     pragmas = (*_SQLITE_PRAGMAS, f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-    return await embedded.connect(path, _BUSY_S, pragmas)
+    return await embedded.connect(path, _BUSY_S, pragmas, _SQLITE_OURS)
 
 
 def _sqlite_engine(path: str, *, foreign_keys: bool, reads: bool = False) -> AsyncEngine:
@@ -146,17 +159,58 @@ def _driver_errors(dialect: Dialect) -> tuple[type[BaseException], ...]:
 def _postgresql_engine(dsn: str) -> AsyncEngine:
     import asyncpg
 
-    async def connect() -> Any:
-        return await asyncpg.connect(
-            dsn,
-            timeout=_CONNECT_S,
-            command_timeout=_STATEMENT_S,
-            server_settings={"application_name": "trueup", "timezone": "UTC", "jit": "off"},
-        )
+    settings = {
+        "application_name": "trueup",
+        "timezone": "UTC",
+        "jit": "off",
+        "idle_in_transaction_session_timeout": f"{_IDLE_S * 1000:.0f}",
+    }
 
-    return create_async_engine(
+    async def connect() -> Any:
+        try:
+            connection = await asyncpg.connect(
+                dsn, timeout=_CONNECT_S, command_timeout=_STATEMENT_S, server_settings=settings
+            )
+        except asyncpg.InterfaceError:
+            raise
+        except ValueError:
+            raise ConfigurationError("[store] url: its host, port or options cannot be what PostgreSQL takes") from None
+        try:
+            await connection.set_type_codec(
+                "timestamptz",
+                schema="pg_catalog",
+                encoder=_microseconds,
+                decoder=_moment,
+                format="tuple",
+            )
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, pool_size=5, max_overflow=_POSTGRESQL_CONNECTIONS - 5
     )
+
+    @sa.event.listens_for(engine.sync_engine, "handle_error")
+    def leave(context: sa.ExceptionContext) -> None:
+        """A server that became a standby keeps its connections: another one is asked for, which may write."""
+        if sqlstate_of(context.original_exception) == READ_ONLY:
+            context.is_disconnect = True
+
+    return engine
+
+
+def _microseconds(moment: datetime) -> tuple[int]:
+    return ((moment - _POSTGRESQL_EPOCH) // _MICROSECOND,)
+
+
+def _moment(value: tuple[int]) -> datetime | str:
+    """A TIMESTAMPTZ; one that no `datetime` can be, as a text that nothing reads as a time: a bot may write any."""
+    try:
+        return _POSTGRESQL_EPOCH + timedelta(microseconds=value[0])
+    except OverflowError:
+        return f"a time {'after the year 9999' if value[0] > 0 else 'before the year 1'}"
 
 
 class _Call:

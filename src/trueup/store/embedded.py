@@ -7,6 +7,8 @@ costs more than most of the store's statements; aiosqlite makes one to open a cu
 2. `begin` is sent along with the statement that follows it: nothing is read between the two. What it raises, that raises.
 3. A rollback is left out only where nothing is under way and no transaction is open. What was cancelled may still be running:
    then it is sent, and comes after.
+4. A text that is no UTF-8 (SQLite takes any) is read with the replacement character: one row of a bot keeps no other from being
+   read.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ __all__ = ["Connection", "connect"]
 
 _BEGIN: Final = "BEGIN IMMEDIATE"
 _AGAIN_S: Final = 0.02
+_NO_UTF8: Final = "Could not decode to UTF-8"
+_LASTING: Final = "PRAGMA journal_mode"
 
 _Ran = tuple[Any, int, int | None, list[Any]]
 """A cursor's description, rowcount and lastrowid, and its rows."""
@@ -41,12 +45,14 @@ class Connection(aiosqlite.Connection):
         """A transaction that may write begins with the next statement."""
         self._begins = True
 
-    async def prepare(self, pragmas: Sequence[str], busy_s: float) -> None:
+    async def prepare(self, pragmas: Sequence[str], busy_s: float, ours: str | None) -> None:
         """Runs them, and waits for another's lock itself: where a new file is turned to a write-ahead log SQLite does not."""
 
         def run() -> None:
+            is_ours = ours is None or bool(self._conn.execute(ours).fetchone()[0])
             for pragma in pragmas:
-                self._conn.execute(pragma).close()
+                if is_ours or not pragma.startswith(_LASTING):
+                    self._conn.execute(pragma).close()
 
         until_s = time.monotonic() + busy_s
         while True:
@@ -93,6 +99,21 @@ def _ran(
 ) -> _Ran:
     if begins:
         connection.execute(_BEGIN)
+    try:
+        return _fetched(connection, method, sql, parameters)
+    except sqlite3.OperationalError as error:
+        if not (str(error).startswith(_NO_UTF8) and sql.startswith("SELECT")):
+            raise
+    # From here on, each text costs this connection a call of Python: the others keep SQLite's own way.
+    connection.text_factory = _readable
+    return _fetched(connection, method, sql, parameters)
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
+def _fetched(connection: sqlite3.Connection, method: Callable[..., sqlite3.Cursor], sql: str, parameters: Any) -> _Ran:
     cursor = method(connection, sql, parameters)
     try:
         rows = cursor.fetchall() if cursor.description is not None else []
@@ -133,12 +154,13 @@ class _Cursor:
         """Closed already, where it ran."""
 
 
-async def connect(path: str, busy_s: float, pragmas: Sequence[str]) -> Connection:
+async def connect(path: str, busy_s: float, pragmas: Sequence[str], ours: str | None = None) -> Connection:
     """A connection in autocommit.
 
     Args:
         busy_s: How long a statement waits for another's lock.
         pragmas: Run before anything else.
+        ours: Asks whether the file may be turned to another journal, which stays when everybody has closed it. None: it may.
 
     Raises:
         sqlite3.Error: The file cannot be opened, or is no database.
@@ -152,7 +174,7 @@ async def connect(path: str, busy_s: float, pragmas: Sequence[str]) -> Connectio
     thread.daemon = True
     await opened
     try:
-        await opened.prepare(pragmas, busy_s)
+        await opened.prepare(pragmas, busy_s, ours)
     except BaseException:
         await opened.close()
         raise

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Final
 
 from sqlalchemy import exc
 
 from trueup.model.errors import ConfigurationError, Conflict, InvariantBroken, StoreUnavailable, TrueupError
 from trueup.store.tables import ACTIVE_KEY
 
-__all__ = ["DATABASE_ERRORS", "sqlstate_of", "translated"]
+__all__ = ["DATABASE_ERRORS", "READ_ONLY", "sqlstate_of", "translated"]
 
 DATABASE_ERRORS = (exc.SQLAlchemyError, sqlite3.Error, OSError)
 """What a driver raises (a timeout is an OSError); `asyncpg.PostgresError` only while connecting."""
+
+READ_ONLY: Final = "25006"
+"""What PostgreSQL answers to a write on a standby, or where somebody made the database read-only."""
+
+_ID_KEYS: Final = ('"positions_pkey"', '"positions_id"')
+"""PostgreSQL numbers on from its own last id, whatever ids a bot has written; each try takes the next."""
 
 _SQLITE_MENDS = {
     "SQLITE_READONLY": "the file or its folder is read-only; make both writable for this user",
@@ -31,6 +38,7 @@ _SQLITE_MENDS = {
 }
 _PERMANENT_SQLITE = ("SQLITE_NOTADB", "SQLITE_CANTOPEN")
 _PG_MENDS = {
+    READ_ONLY: "the server takes no writes (a standby?); the next try connects anew",
     "28": "check the user and password of [store] url",
     "3D": "create the database, or correct its name in [store] url",
     "42501": "grant this user the right on schema monitoring and its tables",
@@ -91,6 +99,10 @@ def translated(
             return Conflict(
                 f"{where}, {doing}: another active row of the same account, symbol and side is already in the book; "
                 "nothing was written, read it again"
+            )
+        if any(key in words for key in _ID_KEYS):
+            return Conflict(
+                f"{where}, {doing}: somebody gave a row the id that came next; nothing was written, read it again"
             )
         return InvariantBroken(f"{where}, {doing}: refused by a rule of the book: {words}; nothing was written")
     if isinstance(error, exc.DataError) or (state is not None and state[:2] == "22"):

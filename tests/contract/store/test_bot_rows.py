@@ -108,6 +108,44 @@ async def test_what_cannot_be_read_is_listed_and_never_guessed(backend: Backend,
         await store.position(bad)
 
 
+@pytest.mark.parametrize("at", ["57970-01-01 00:00:00+00", "0044-03-15 00:00:00+00 BC", "-infinity"])
+async def test_a_time_that_no_calendar_of_ours_has_hides_no_other_row(sql_backend: SqlBackend, at: str) -> None:
+    """PostgreSQL takes the year 57970 where a bot hands it milliseconds for seconds."""
+    store = await sql_backend.store()
+    good = await sql_backend.insert_bot_row(symbol="OKUSDT")
+    bad = await sql_backend.insert_bot_row(created_at=at)
+    book = await store.active("main")
+    assert [position.position_id for position in book.positions] == [good]
+    (row,) = book.unreadable
+    assert f"positions row {bad} (HIGHUSDT), column created_at: expected a time" in row.problem
+    assert [position.position_id for position in await store.positions(status="all")] == [good]
+
+
+async def test_a_text_that_is_no_utf8_hides_no_other_row(sql_backend: SqlBackend) -> None:
+    if "sqlite" not in sql_backend.url:
+        pytest.skip("PostgreSQL takes no such text")
+    store = await sql_backend.store()
+    good = await sql_backend.insert_bot_row(symbol="OKUSDT")
+    bad = await sql_backend.insert_bot_row()
+    await sql_backend.sql("UPDATE positions SET symbol = CAST(x'48ff49' AS TEXT) WHERE id = ?", bad)
+    for _ in range(2):
+        found = (await store.active("main")).positions
+        assert [(row.position_id, row.symbol) for row in found] == [(good, "OKUSDT"), (bad, "H\ufffdI")]
+    assert len(await store.positions()) == 2
+
+
+async def test_an_id_that_a_bot_gave_itself_is_passed_over(sql_backend: SqlBackend) -> None:
+    store = await sql_backend.store()
+    owner = await store.claim("main", "test", 60)
+    await sql_backend.insert_bot_row(id=1)
+    opening = changes(opens=(new_position(),))
+    if "sqlite" not in sql_backend.url:
+        with pytest.raises(Conflict, match="somebody gave a row the id"):
+            await store.commit(owner, opening)
+    assert (await store.commit(owner, opening)).position_ids == (2,)
+    assert len(await store.positions()) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "at"),
     [

@@ -16,7 +16,9 @@ from tests.contract.store.values import changes, event, new_position
 from trueup.model.errors import ConfigurationError, StoreUnavailable, TrueupError
 from trueup.ports import Owner
 from trueup.store import backup, open_store
-from trueup.store.database import Location, locate
+from trueup.store.commit import fence
+from trueup.store.database import Database, Location, locate
+from trueup.store.statements import statements_for
 
 SECRET = "hunter2-s3cret"
 
@@ -32,6 +34,11 @@ SECRET = "hunter2-s3cret"
         f"mysql://user:{SECRET}@host/db",
         f"postgresql://user:{SECRET}@host:port/db",
         f"postgresql://user:{SECRET}@[::1/db",
+        f"postgresql://user:7/{SECRET}@host/db",
+        f"postgresql://user:7?{SECRET}@host/db",
+        f"postgresql://user:7?{SECRET}=1@host/db",
+        f"postgresql://user:7#{SECRET}@host/db",
+        f"postgresql://user:a@{SECRET}/c@host/db",
     ],
 )
 def test_a_url_of_another_kind_is_refused_without_showing_it(url: str) -> None:
@@ -98,6 +105,13 @@ async def test_a_server_that_is_not_there() -> None:
     assert isinstance(error, StoreUnavailable)
     assert not error.maybe_committed
     assert "check that the server runs" in str(error)
+
+
+@pytest.mark.parametrize("rest", ["127.0.0.1/book?port=many", f"{'a' * 70}.example/book"])
+async def test_a_server_that_cannot_be(rest: str) -> None:
+    error = await _refusal(f"postgresql://user:{SECRET}@{rest}")
+    assert isinstance(error, ConfigurationError)
+    assert "its host, port or options" in str(error)
 
 
 async def test_a_database_that_is_not_there(postgres_url: str) -> None:
@@ -203,6 +217,48 @@ async def test_a_connection_that_dies_commits_nothing_and_the_next_one_works(
     assert not refused.value.maybe_committed
     await store.commit(owner, changes(events=(event(),)))
     assert len(await store.events()) == 1
+
+
+async def test_a_process_that_stands_still_within_a_write_keeps_no_lock_for_long(
+    postgresql_backend: PostgresqlBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended, or behind a cut line: the server cannot tell, and a takeover would wait for as long."""
+    store = await postgresql_backend.store()
+    owner = await store.claim("main", "alpha", 0)
+    monkeypatch.setattr("trueup.store.database._IDLE_S", 1.0)
+    database = Database(locate(postgresql_backend.url))
+
+    async def stand_still() -> None:
+        async with database.write("standing still") as connection:
+            await fence(connection, statements_for(database.dialect), owner)
+            assert (await store.claim("main", "beta", 60)).epoch == 2
+            await connection.exec_driver_sql("SELECT 1")
+
+    try:
+        with pytest.raises(StoreUnavailable) as refused:
+            await stand_still()
+        assert not refused.value.maybe_committed
+    finally:
+        await database.dispose()
+
+
+async def test_a_server_that_became_a_standby_is_left(postgresql_backend: PostgresqlBackend) -> None:
+    """Its connections live on, and would go on refusing; a new one reaches the server that takes writes."""
+    store = await postgresql_backend.store()
+    ((name,),) = await postgresql_backend.sql("SELECT current_database()")
+    await postgresql_backend.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await store.aclose()
+    await store.open()
+    with pytest.raises(StoreUnavailable, match="takes no writes") as refused:
+        await store.claim("main", "test", 60)
+    assert not refused.value.maybe_committed
+    await store.positions()  # a connection of before
+    writable = f"{postgresql_backend.url}&default_transaction_read_only=off"
+    await PostgresqlBackend(writable).sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    with pytest.raises(StoreUnavailable):
+        await store.claim("main", "test", 60)
+    assert (await store.claim("main", "test", 60)).epoch == 1
+    await store.aclose()
 
 
 async def test_closing_twice_is_fine_and_a_closed_store_opens_again(sql_backend: SqlBackend) -> None:
