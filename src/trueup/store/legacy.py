@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from trueup.model.errors import ConfigurationError
 from trueup.model.values import Value, to_json
-from trueup.store.migrations.book_0001 import POSITIONS_COLUMNS, TABLES, render
+from trueup.store.migrations.book_0001 import POSITIONS_COLUMNS, render
 from trueup.store.rows import VENUES
-from trueup.store.tables import schema_of
+from trueup.store.tables import schema_of, tables_for
 
 __all__ = [
     "CONTRACT_COLUMNS",
@@ -137,7 +137,7 @@ def find_legacy(connection: sa.Connection, where: str) -> Legacy | None:
     dialect: Any = connection.dialect.name
     names = set(sa.inspect(connection).get_table_names(schema=schema_of(dialect)))
     names |= set(sa.inspect(connection).get_view_names(schema=schema_of(dialect)))
-    taken = names & {"positions", *TABLES}
+    taken = names & {table.name for table in tables_for(dialect).metadata.tables.values()}
     return Legacy(where=where, tables=tuple(sorted(taken))) if taken else None
 
 

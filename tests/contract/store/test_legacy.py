@@ -280,6 +280,15 @@ async def test_other_tables_of_the_old_system_are_kept_under_another_name(old: S
         await old.sql("DELETE FROM {s}positions")
 
 
+async def test_a_table_whose_name_a_later_revision_needs_is_kept_too(old: SqlBackend) -> None:
+    await _create(old)
+    await old.sql(_spelled(old, "CREATE TABLE {s}trailing (id {serial}, note TEXT)"))
+    report = await upgrade(old.url)
+    assert report.legacy is not None
+    assert report.legacy.renamed["trailing"] == "legacy_trailing"
+    assert await old.sql("SELECT note FROM {s}legacy_trailing") == []
+
+
 async def test_an_index_of_the_old_table_survives(old: SqlBackend) -> None:
     await _create(old)
     await old.sql("CREATE INDEX mine ON {s}positions (symbol, status)")

@@ -138,6 +138,7 @@ async def test_a_foreign_table_in_an_embedded_store_is_not_touched(tmp_path: Pat
     await store.aclose()
     assert connection.execute("SELECT * FROM orders").fetchall() == [("soup",)]
     assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
 
 
@@ -185,6 +186,32 @@ async def test_a_store_of_the_second_revision_keeps_its_trades(sql_backend: SqlB
     other = trade(position_id=position.position_id, fill=fill(order_id="sold"))
     await store.commit(owner, changes(trades=(known, other)))
     assert await store.trades_of(position.position_id) == [known, other]
+
+
+async def test_what_somebody_built_on_the_trades_stays(sql_backend: SqlBackend) -> None:
+    store = await sql_backend.store()
+    owner = await store.claim("main", "me", 60)
+    position = await opened(store, owner)
+    known = trade(position_id=position.position_id, fill=fill(order_id="bought"))
+    await store.commit(owner, changes(trades=(known,)))
+    await store.aclose()
+    for statement in _TRADES_OF_REVISION_2["sqlite" if isinstance(sql_backend, SqliteBackend) else "postgresql"]:
+        await sql_backend.sql(statement)
+    await sql_backend.sql("UPDATE {s}trueup_version SET version_num = '0002'")
+    await sql_backend.sql('ALTER TABLE {s}trades ADD COLUMN "my note" TEXT')
+    await sql_backend.sql("UPDATE {s}trades SET \"my note\" = 'mine'")
+    await sql_backend.sql("CREATE INDEX by_symbol ON {s}trades (symbol)")
+    await sql_backend.sql("CREATE VIEW {s}bought AS SELECT symbol FROM {s}trades WHERE opening")
+    if isinstance(sql_backend, SqliteBackend):
+        await sql_backend.sql("CREATE TRIGGER touch AFTER INSERT ON trades BEGIN SELECT '{{}}'; END")
+    assert (await upgrade(sql_backend.url)).revision == migrate.HEAD
+    assert await sql_backend.sql("SELECT symbol FROM {s}bought") == [(known.fill.symbol,)]
+    assert await sql_backend.sql('SELECT "my note" FROM {s}trades') == [("mine",)]
+    if isinstance(sql_backend, SqliteBackend):
+        left = await sql_backend.sql("SELECT name FROM sqlite_master WHERE name IN ('by_symbol', 'touch') ORDER BY 1")
+        assert left == [("by_symbol",), ("touch",)]
+    store = await sql_backend.store()
+    assert await store.trades_of(position.position_id) == [known]
 
 
 async def test_a_store_of_the_first_revision_keeps_its_rows(sql_backend: SqlBackend) -> None:
