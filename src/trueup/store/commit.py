@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from trueup.model.changes import ChangeSet, ClosePosition, Committed, NewPosition, UpdatePosition
 from trueup.model.effects import EffectState
-from trueup.model.errors import Conflict, InvariantBroken
+from trueup.model.errors import Conflict
 from trueup.model.holds import HoldState, NewHold
 from trueup.model.times import DAY_MS
 from trueup.model.values import to_json
@@ -272,10 +272,8 @@ class _Commit:
             holds.c.state.in_([state.value for state in changeset.STANDING]),
         )
         known = (await self._connection.execute(standing)).scalar()
-        if known is not None:
-            return int(known)
-        raised = await self._connection.execute(
-            sa.insert(holds).values(
+        if known is None:
+            raised = self._insert(holds).values(
                 account=hold.account,
                 kind=hold.kind.value,
                 state=HoldState.OPEN.value,
@@ -286,10 +284,21 @@ class _Commit:
                 data=to_json(hold.data),
                 raised_at_ms=hold.raised_at_ms,
             )
-        )
-        if raised.inserted_primary_key is None:
-            raise InvariantBroken("the database gave no id for a hold")
-        return int(raised.inserted_primary_key[0])
+            raising = raised.on_conflict_do_nothing().returning(holds.c.id)
+            known = (await self._connection.execute(raising)).scalar()
+        if known is None:
+            # Another commit of this owner was raising it: it stands now, as if it had been there before.
+            known = (await self._connection.execute(standing)).scalar()
+        if known is None:
+            raise changeset.stale_hold(hold.account)
+        return int(known)
+
+    def _insert(self, table: sa.Table) -> Any:
+        if self._on_pg:
+            from sqlalchemy.dialects.postgresql import insert
+        else:
+            from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+        return insert(table)
 
     async def _marks(self) -> None:
         cleared = [(key.account, key.symbol, key.side.value, kind.value) for key, kind in self._changes.clear_marks]

@@ -19,6 +19,7 @@ from tests.contract.store.values import (
     details,
     event,
     fetched,
+    hold,
     new_position,
     opened,
     update,
@@ -130,6 +131,16 @@ async def test_of_two_writes_on_one_version_one_wins(backend: Backend) -> None:
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 5
     assert (await fetched(one, position.position_id)).version == 1
     assert len(await one.events()) == 1
+
+
+async def test_a_hold_that_two_commits_raise_at_once_is_one(backend: Backend) -> None:
+    one, two = await backend.store(), await backend.store()
+    owner = await one.claim("main", "alpha", 60)
+    raising = [store.commit(owner, changes(holds=(hold(),), events=(event(),))) for store in (one, two) * 4]
+    outcomes = await asyncio.gather(*raising)
+    (known,) = await one.holds()
+    assert [outcome.hold_ids for outcome in outcomes] == [(known.hold_id,)] * 8
+    assert len(await one.events()) == 8
 
 
 async def test_accounts_commit_beside_each_other(backend: Backend) -> None:
