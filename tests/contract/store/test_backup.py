@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import json
+import os
 import sqlite3
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +31,7 @@ from tests.contract.store.values import (
     trade,
 )
 from tests.support.postgres import PostgresServer
-from trueup.model.errors import ConfigurationError
+from trueup.model.errors import ConfigurationError, StoreUnavailable
 from trueup.model.observations import Identity
 from trueup.model.positions import Amount
 from trueup.ports import Store
@@ -137,6 +141,80 @@ async def test_what_is_no_dump_is_refused(postgresql_backend: PostgresqlBackend,
     path.write_text(head + row % "")
     await restore(postgresql_backend.url, path)
     assert len(await postgresql_backend.sql("SELECT * FROM {s}pins")) == 1
+
+
+async def test_what_cannot_be_read_is_no_dump(postgresql_backend: PostgresqlBackend, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        await restore(postgresql_backend.url, tmp_path / "none")
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+        await restore(postgresql_backend.url, tmp_path)
+    (tmp_path / "copy.db").write_bytes(b"SQLite format 3\0\xff\xfe")
+    with pytest.raises(ConfigurationError, match="is not a dump"):
+        await restore(postgresql_backend.url, tmp_path / "copy.db")
+
+
+async def test_a_bots_own_columns_are_restored(
+    postgresql_backend: PostgresqlBackend, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """JSON keeps the line ends that it was written with; what the database computes, no row may hold."""
+    added = (
+        "ALTER TABLE {s}positions ADD COLUMN plan JSON, "
+        "ADD COLUMN notional NUMERIC GENERATED ALWAYS AS (quantity * entry_price) STORED"
+    )
+    plan = '{\n  "steps": "one\\ntwo"\r\n}'
+    await postgresql_backend.sql(added)
+    await postgresql_backend.insert_bot_row(plan=plan)
+    await backup(postgresql_backend.url, tmp_path / "dump.jsonl")
+    url = postgres_server.new_database()
+    await upgrade(url)
+    other = PostgresqlBackend(url)
+    with pytest.raises(ConfigurationError, match=r"lacks \(notional, plan\)"):
+        await restore(url, tmp_path / "dump.jsonl")
+    await other.sql(added)
+    await restore(url, tmp_path / "dump.jsonl")
+    ((found, notional),) = await other.sql("SELECT plan, notional FROM {s}positions")
+    assert json.loads(found) == json.loads(plan)
+    assert Decimal(notional) == Decimal("15.00")
+
+
+async def test_of_two_copies_under_one_name_each_is_whole(sql_backend: SqlBackend, tmp_path: Path) -> None:
+    await (await sql_backend.store()).claim("main", "test", 60)
+    outcomes = await asyncio.gather(
+        *(backup(sql_backend.url, tmp_path / "copy") for _ in range(3)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, ConfigurationError) for outcome in outcomes) == 2
+    assert [name for name in os.listdir(tmp_path) if name.endswith("unfinished")] == []
+    if isinstance(sql_backend, SqliteBackend):
+        copy = sqlite3.connect(tmp_path / "copy")
+        assert copy.execute("SELECT holder FROM owners").fetchall() == [("test",)]
+        copy.close()
+    else:
+        rows = [json.loads(line) for line in (tmp_path / "copy").read_text().splitlines()[1:]]
+        assert [row["row"]["holder"] for row in rows] == ["test"]
+
+
+class _Full(io.StringIO):
+    """A file on a disk that has room for the dump's first line."""
+
+    def write(self, text: str) -> int:
+        if '"table"' in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)
+
+
+async def test_a_full_disk_is_not_the_servers_fault(
+    postgresql_backend: PostgresqlBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await postgresql_backend.store()).claim("main", "test", 60)
+    plain = Path.open
+
+    def opened(path: Path, *how: Any, **named: Any) -> Any:
+        return _Full() if path.name.endswith(".unfinished") else plain(path, *how, **named)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(StoreUnavailable, match="copy cannot be written: No space left on device; nothing was left"):
+        await backup(postgresql_backend.url, tmp_path / "copy")
 
 
 async def test_a_file_is_never_replaced_and_no_rest_is_left(sql_backend: SqlBackend, tmp_path: Path) -> None:
