@@ -257,13 +257,14 @@ async def _insert(connection: AsyncConnection, path: Path, table: str, rows: lis
         "WHERE attrelid = ('monitoring.' || $1::text)::regclass AND attnum > 0 AND NOT attisdropped",
         (table,),
     )
-    columns = {row[0]: (row[1], row[2]) for row in standing.fetchall()}
+    attributes: list[Any] = list(standing.fetchall())
+    columns = {name: (quoted, computed) for name, quoted, computed in attributes}
     lacking = sorted(names - columns.keys())
     if lacking:
         raise ConfigurationError(
             f"restore: {path} holds columns that table {table} lacks ({', '.join(lacking)}); add them first"
         )
-    listed = ", ".join(quoted for name, (quoted, generated) in columns.items() if name in names and not generated)
+    listed = ", ".join(quoted for name, (quoted, computed) in columns.items() if name in names and not computed)
     await connection.exec_driver_sql(
         f"INSERT INTO monitoring.{table} ({listed}) OVERRIDING SYSTEM VALUE "  # noqa: S608 - one of our own tables
         f"SELECT {listed} FROM json_populate_recordset(NULL::monitoring.{table}, $1::text::json)",
