@@ -83,3 +83,25 @@ async def test_close_all_is_handed_to_the_daemon_that_owns_the_account(bench: Be
     finally:
         daemon.send_signal(signal.SIGINT)
         await daemon.communicate()
+
+
+@BOTH
+async def test_close_all_is_not_done_while_the_venue_shows_what_the_book_lacks(bench: Bench, venue: str) -> None:
+    name = bench.account("main", venue, "protect", adopt='"ignore"', ignore_symbols='["SOLUSDT"]')
+    for symbol in ("ETHUSDT", "SOLUSDT"):
+        bench.world.open_position(name, symbol, "long", "2")
+    left = await bench.run("close-all", name, "--yes", "--json")
+    assert left.code == 5, left.err
+    assert left.json["message"] == (
+        "nothing was open; open on the venue and not in the book: long ETH/USDT:USDT; close it there, or have it adopted first"
+    )
+    bench.world.close_position(name, "ETHUSDT", "long")
+    assert (await bench.run("close-all", name, "--yes")).code == 0
+
+
+async def test_close_all_is_not_done_while_the_venue_does_not_say_what_else_is_open(bench: Bench) -> None:
+    name = bench.account("main", "binanceusdm", "protect")
+    bench.fault(Fault(FaultKind.HTTP_ERROR, path="*positionRisk", status=503, body="no", skip=1))
+    unknown = await bench.run("close-all", name, "--yes", "--json")
+    assert unknown.code == 5, unknown.out
+    assert "could not be asked" in unknown.json["message"]

@@ -15,6 +15,7 @@ from trueup.model.errors import AmbiguousSymbol, ConfigurationError
 from trueup.model.orders import Side
 from trueup.model.positions import PositionKey
 from trueup.sim.faults import Fault, FaultKind
+from trueup.store import Repository
 
 BOTH = pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
 ORIGINALS = {
@@ -154,3 +155,26 @@ async def test_a_bare_symbol_is_accepted_only_where_it_is_unique(bench: Bench) -
             program.manager.positions["ETH/USDT:USDT"]
         with pytest.raises(TypeError):
             program.manager.positions[PositionKey(name, "X", Side.LONG)] = None  # type: ignore[index]
+
+
+@BOTH
+async def test_what_a_caller_says_of_a_close_is_amended_by_the_venues_history(bench: Bench, venue: str) -> None:
+    name = bench.account("main", venue, "sync")
+    bench.world.open_position(name, "ETHUSDT", "long", "2")
+    async with open_program(settings_of(bench)) as program:
+        await synchronize_positions_on_startup(program.manager)
+        (row,) = await program.store.positions()
+        bench.world.set_price("ETHUSDT", "3100")
+        bench.world.close_position(name, "ETHUSDT", "long")
+        repository = Repository(program.store, program.clock.now_ms)
+        await repository.close_position(row.position_id, 3000, 0, 0, "manual")
+        bench.execute("UPDATE effects SET created_at_ms = created_at_ms - 120000")  # it is looked at a minute later
+        report = await program.manager.sync_exchange_positions(name)
+        assert report.exit_code == 0
+    (closed,) = bench.rows("positions")
+    fills = bench.world.look(name).fills("ETHUSDT")
+    assert closed["evidence"] == "fills"
+    assert Decimal(closed["exit_price"]) == fills[-1].price
+    assert Decimal(closed["realized_pnl"]) == sum(fill.realized_pnl for fill in fills)
+    assert Decimal(closed["net_pnl"]) == sum(fill.realized_pnl - fill.fee for fill in fills)
+    assert len(bench.rows("trades")) == 2

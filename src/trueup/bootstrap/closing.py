@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from trueup.cli.services import CloseOutcome, Say
 from trueup.engine.closing import check_may_close
 from trueup.engine.runner import Act
+from trueup.engine.view import Scope
 from trueup.model.effects import ON_VENUE, EffectState
-from trueup.model.errors import ConfigurationError
+from trueup.model.errors import AuthenticationRefused, ConfigurationError, Unobserved
 from trueup.model.instruments import normalize_symbol
 from trueup.model.positions import Position, PositionStatus
 
@@ -34,12 +37,37 @@ async def close_one(
 
 
 async def close_every(program: Program, account: str, *, note: str | None, progress: Say) -> CloseOutcome:
-    """Raises `ConfigurationError` when the account is not in mode protect."""
+    """Closes what the book has, and says what the venue shows open beside that: it is not done while anything is.
+
+    Raises:
+        ConfigurationError: The account is not in mode protect.
+    """
     check_may_close(program.runners[account].work.plan)
     before = {row.position_id for row in await program.store.positions(status="all", account=account)}
     meant = list((await program.store.active(account)).positions)
     act = Act(kind="close_all", note=note)
-    return await _closed(program, account, act, meant, progress, before=before)
+    outcome = await _closed(program, account, act, meant, progress, before=before)
+    beside = await _open_beside_the_book(program, account) if outcome.done else None
+    if beside is None:
+        return outcome
+    return msgspec.structs.replace(outcome, done=False, message=f"{outcome.message}; {beside}")
+
+
+async def _open_beside_the_book(program: Program, account: str) -> str | None:
+    """What the venue shows open that no row of the book is, in words; None: nothing."""
+    venue, plan = program.venues[account], program.runners[account].work.plan
+    try:
+        catalog, view = await venue.catalog(), await venue.positions()
+    except (Unobserved, AuthenticationRefused) as error:
+        return f"whether anything else is open on the venue could not be asked ({error})"
+    scope = Scope.of(account, plan.symbols, plan.ignore_symbols, catalog)
+    known = {(row.symbol, row.side) for row in (await program.store.active(account)).positions}
+    beside = [one for one in view.reports if scope.has(one.symbol) and (one.symbol, one.side) not in known]
+    left = [f"{one.side.value} {one.symbol}" for one in beside]
+    left += [f"{row.symbol}, which cannot be read" for row in view.quarantined]
+    if not left:
+        return None
+    return f"open on the venue and not in the book: {', '.join(left)}; close it there, or have it adopted first"
 
 
 async def _closed(

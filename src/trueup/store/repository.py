@@ -1,7 +1,7 @@
 """The old system's repository over a store: `get_open_positions` and `close_position`.
 
 1. A close is a legal move under an owner's epoch: while a daemon owns the account it is refused (`NotOwner`).
-2. What the caller says is not proven by fills: the close is graded `absence` and may be amended by better evidence.
+2. What the caller says is not proven by fills: the close is graded `absence`, and amended once the venue's history tells more.
 3. Closing a closed row is an error that changes nothing.
 """
 
@@ -14,9 +14,11 @@ from typing import Any, Final
 
 from trueup.model.changes import ChangeSet, ClosePosition
 from trueup.model.decimals import parse_decimal
+from trueup.model.effects import AmendClose, EffectKind, NewEffect
 from trueup.model.errors import ConfigurationError, Permanent
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
+from trueup.model.values import to_json
 from trueup.ports import Owner, Store
 
 __all__ = ["PositionNotActive", "Repository"]
@@ -116,6 +118,7 @@ class Repository:
             now_ms=now_ms,
             closes=(ClosePosition(position_id=position_id, version=position.version, details=details),),
             events=(_event(position, details),),
+            effects=_look_later(position, details),
         )
         await self._commit(position.account, changes)
 
@@ -129,6 +132,27 @@ class Repository:
             await self._store.commit(claimed, changes)
         finally:
             await self._store.release(claimed)
+
+
+def _look_later(position: Position, details: CloseDetails) -> tuple[NewEffect, ...]:
+    """What the venue's history tells of the close is read by whoever runs the account, and takes the place of the caller's word.
+
+    A row that no look has matched to a contract has no history that could be asked for.
+    """
+    if position.contract_size is None:
+        return ()
+    amend = AmendClose(
+        symbol=position.symbol, side=position.side, position_id=position.position_id, grade=details.evidence.value
+    )
+    later = NewEffect(
+        account=position.account,
+        kind=EffectKind.AMEND_CLOSE,
+        dedup_key=f"amend:{position.position_id}",
+        payload=to_json(amend),
+        position_id=position.position_id,
+        created_at_ms=details.closed_at_ms,
+    )
+    return (later,)
 
 
 def _event(position: Position, details: CloseDetails) -> NewEvent:

@@ -107,9 +107,8 @@ async def test_a_server_that_is_not_there() -> None:
     assert "check that the server runs" in str(error)
 
 
-@pytest.mark.parametrize("rest", ["127.0.0.1/book?port=many", f"{'a' * 70}.example/book"])
-async def test_a_server_that_cannot_be(rest: str) -> None:
-    error = await _refusal(f"postgresql://user:{SECRET}@{rest}")
+async def test_a_server_that_cannot_be() -> None:
+    error = await _refusal(f"postgresql://user:{SECRET}@{'a' * 70}.example/book")
     assert isinstance(error, ConfigurationError)
     assert "its host, port or options" in str(error)
 

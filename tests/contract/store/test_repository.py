@@ -9,9 +9,11 @@ import pytest
 
 from tests.contract.store.backends import Backend
 from tests.contract.store.values import NOW_MS, SHORT, opened
+from trueup.model.effects import AmendClose, EffectKind
 from trueup.model.errors import ConfigurationError, NotOwner, Unreadable
 from trueup.model.events import Severity
 from trueup.model.positions import Evidence, ExitReason, PositionStatus
+from trueup.model.values import from_json
 from trueup.ports import Owner, Store
 from trueup.store import PositionNotActive, Repository
 
@@ -70,6 +72,16 @@ async def test_a_close_is_a_legal_move_with_its_event(store: Store) -> None:
     assert (entry.type, entry.data["reason"], entry.data["realized_pnl"]) == ("POSITION_CLOSED", "manual", "10.00")
     assert await repository.get_open_positions() == []
     assert await store.owner_of("main") is None
+    (later,) = await store.effects(account="main", kind=EffectKind.AMEND_CLOSE)
+    assert (later.position_id, from_json(later.payload, AmendClose).grade) == (position.position_id, "absence")
+
+
+async def test_of_a_row_that_no_look_has_matched_no_history_is_asked(backend: Backend) -> None:
+    store = await backend.store()
+    row_id = await backend.insert_bot_row(side="BUY", exchange="binance")
+    (row,) = await store.positions()
+    await Repository(store, lambda: NOW_MS).close_position(row_id, 0, 0, 0, "manual")
+    assert await store.effects(account=row.account) == []
 
 
 async def test_a_phantom_keeps_the_old_event(store: Store) -> None:
