@@ -13,10 +13,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trueup.core import amounts
-from trueup.core.cases import Case, Close, LeaveYoung, NeedsHistory, Suspect, Verdict
+from trueup.core.cases import Case, Close, NeedsHistory, Suspect, Verdict
 from trueup.core.lifecycles import Trace
 from trueup.core.marks import is_confirmed, sighting, still_to_wait
 from trueup.core.rebuild import CLOSE_PREFIX, begun_by, shown_at, trailed
+from trueup.core.young import left_young
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
@@ -241,10 +242,9 @@ def _by_absence(case: Case, row: Position, past: Trace | None) -> Verdict:
         why = "no fill since before the row: it never existed"
     elif reached:
         why = "none of the fills since before the row is its own: it never existed"
-    age = case.now_ms - min(row.created_at_ms, row.verified_as_of_ms or row.created_at_ms)
-    if age < case.policy.new_row_grace_ms and not case.approved:
-        young = f"the row is {age // 1000} s old: its fill may not be visible yet"
-        return LeaveYoung(row=row, why=young, wait_ms=case.policy.new_row_grace_ms - age)
+    young = left_young(case, row, ": its fill may not be visible yet", counts=case.absence_blocked is None)
+    if young is not None and not case.approved:
+        return young
     mark = sighting(case, MarkKind.GONE, str(row.quantity), counts=case.absence_blocked is None)
     if case.absence_blocked is not None:
         return Suspect(row=row, mark=mark, why=case.absence_blocked, wait_ms=None)

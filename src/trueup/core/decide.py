@@ -25,7 +25,6 @@ from trueup.core.cases import (
     Case,
     Close,
     Ignore,
-    LeaveYoung,
     Lifecycle,
     LookAgain,
     NeedsHistory,
@@ -47,6 +46,7 @@ from trueup.core.rebuild import (
     own_segment,
     shown_at,
 )
+from trueup.core.young import left_young
 from trueup.model.decimals import ZERO
 from trueup.model.holds import MarkKind
 from trueup.model.instruments import Instrument
@@ -308,10 +308,10 @@ def _contradiction(
 
 def _closed_by_fills(case: Case, row: Position, past: Trace, own: Segment, instrument: Instrument) -> Verdict:
     """The row's own fills net to zero, and the view shows what the fills after its zero add up to."""
-    age_ms = case.now_ms - row.created_at_ms
-    if _ended_before_it_was_made(row, own) and age_ms < case.policy.new_row_grace_ms:
-        why = f"the row is {age_ms // 1000} s old and its fills end before it: its own may not be visible yet"
-        return LeaveYoung(row=row, why=why, wait_ms=case.policy.new_row_grace_ms - age_ms)
+    if _ended_before_it_was_made(row, own):
+        young = left_young(case, row, " and its fills end before it: its own may not be visible yet", counts=True)
+        if young is not None:
+            return young
     since = since_its_end(case, past, own)
     needs = _closing_facts(case, since, own)
     if needs is not None:

@@ -30,6 +30,7 @@ from trueup.core.records import known_orders, recorded_opening
 from trueup.core.settle import settle
 from trueup.core.settlement import Settlement
 from trueup.core.situation import Situation
+from trueup.core.young import dated
 from trueup.engine.histories import Histories
 from trueup.engine.identity import IdentityCheck
 from trueup.engine.looks import FoundTrue, Look, LookOptions, found_true, opened
@@ -321,7 +322,7 @@ class AccountReconciler:
         catalog: InstrumentCatalog,
         learn: set[PositionKey],
     ) -> Case:
-        row = union.rows.get(key)
+        row, policy = union.rows.get(key), self.plan.policy
         unreadable = view.quarantined[0] if view.quarantined else None
         blocked = (
             f"a row of the venue's answer could not be read ({unreadable.symbol}: {unreadable.problem})"
@@ -330,13 +331,13 @@ class AccountReconciler:
         )
         return Case(
             key=key,
-            row=row,
+            row=dated(row, view.received_at_ms, policy.new_row_grace_ms) if row is not None else None,
             report=union.reports.get(key),
             opposite=union.reports.get(key._replace(side=key.side.opposite)),
             instrument=catalog.get(key.symbol),
             as_of_ms=view.as_of_ms,
             now_ms=view.received_at_ms,
-            policy=self.plan.policy,
+            policy=policy,
             known_orders=known_orders(known.recorded_of(row)) if row is not None and known.recorded else (),
             mark=known.marks.get((key, False)),
             absence_blocked=blocked,

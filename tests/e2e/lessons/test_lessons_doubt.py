@@ -430,6 +430,24 @@ async def test_lesson_25_an_old_row(bench: Bench, venue: str) -> None:
         assert closed.symbol == "HIGH/USDT:USDT"
 
 
+@lesson(25, words="once it is no longer young it is")
+async def test_lesson_25_a_row_dated_in_local_time(bench: Bench, venue: str) -> None:
+    """Three hours ahead: it is not young for three hours, and its close is found in the fills."""
+    bench.sync["new_row_grace_s"] = "1"
+    async with open_desk(bench, venue) as desk:
+        await _four_open(desk)
+        desk.world.open_position(desk.name, "HIGHUSDT", "long", "10")
+        desk.world.close_position(desk.name, "HIGHUSDT", "long")
+        (life,) = desk.lives("HIGHUSDT")
+        bench.insert_row(desk.name, venue, "HIGHUSDT", "long", "10", str(life.entry_price))
+        bench.execute("UPDATE positions SET created_at = datetime('now', '+3 hours') WHERE symbol = 'HIGHUSDT'")
+        (suspected,) = (await desk.sync(3)).suspected
+        assert suspected.symbol == "HIGH/USDT:USDT"
+        await desk.moment(1_000)
+        (closed,) = (await desk.sync(0)).closed_phantom
+        await desk.check_closed(closed, life, "external")
+
+
 async def _four_open(desk: Desk) -> None:
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT", "1000PEPEUSDT"):
         desk.world.open_position(desk.name, symbol, "long", "1000" if "PEPE" in symbol else "1")

@@ -31,7 +31,8 @@ from core_cases import (
 
 from trueup.core.cases import Close, Ending, KnownOrder, LeaveYoung, NeedsHistory
 from trueup.core.decide import LEAD_MS, decide_key
-from trueup.model.holds import MarkKind
+from trueup.core.young import dated
+from trueup.model.holds import Mark, MarkKind
 from trueup.model.observations import SurfaceVerdict
 from trueup.model.orders import ClosedPnl, Fill, OrderKind, OrderStatus, Side
 from trueup.model.positions import Amount, Evidence, ExitReason
@@ -270,6 +271,47 @@ def test_a_row_that_was_seen_open_is_not_young_till_its_own_date() -> None:
     assert isinstance(decide_key(case(book, None, history(), mark=mark_of(book), surface=FLAT)), Close)
     young = row(opened=AHEAD, seen=VIEW - 59_000, changed=T0)
     assert isinstance(decide_key(case(young, None, history(), mark=mark_of(young), surface=FLAT)), LeaveYoung)
+
+
+def lacked_for(age_ms: int, opened: int = AHEAD) -> Mark:
+    return mark_of(row(opened=opened), first=VIEW - age_ms)
+
+
+def test_a_row_that_was_never_seen_ages_from_the_first_view_that_lacked_it() -> None:
+    book = row(opened=AHEAD)
+    first = suspected(decide_key(case(book, None, history(), surface=FLAT)))
+    assert (first.mark.count, first.wait_ms) == (1, 60_000)
+    assert "dated 10799 s ahead of now, and views have lacked it for 0 s" in first.why
+    almost = suspected(decide_key(case(book, None, history(), mark=lacked_for(59_999), surface=FLAT)))
+    assert (almost.wait_ms, almost.inconclusive) == (1, None)
+    details = closed(decide_key(case(book, None, history(), mark=lacked_for(60_000), surface=FLAT))).details
+    assert details.evidence is Evidence.ABSENCE
+    unreadable = case(book, None, history(), mark=lacked_for(59_999), surface=FLAT, blocked="XYZ")
+    assert suspected(decide_key(unreadable)).mark == lacked_for(59_999)
+
+
+@pytest.mark.parametrize(("ahead", "wrong"), [(59_999, False), (60_000, True)])
+def test_a_row_dated_ahead_by_no_more_than_the_grace_is_young(ahead: int, wrong: bool) -> None:
+    book = row(opened=VIEW + 40 + ahead)  # a case's now is 40 ms after its view
+    verdict = decide_key(case(book, None, history(), mark=mark_of(book), surface=FLAT))
+    assert isinstance(verdict, LeaveYoung) is not wrong
+
+
+def test_a_row_dated_ahead_is_closed_by_its_fills_once_views_have_lacked_it_for_as_long_as_a_row_is_young() -> None:
+    fills = [fill(BUY, "5", "100", VIEW - 200_000), fill(SELL, "5", "104", VIEW - 100_000)]
+    book = dated(row(opened=AHEAD), VIEW + 40, 60_000)
+    waiting = suspected(decide_key(case(book, None, history(fills))))
+    assert "its own may not be visible yet" in waiting.why
+    done = closed(decide_key(case(book, None, history(fills), mark=lacked_for(60_000)))).details
+    assert (done.evidence, done.exit_price) == (Evidence.FILLS, D(104))
+
+
+def test_only_a_row_that_was_never_seen_and_lies_ahead_is_dated_anew() -> None:
+    now = VIEW + 40
+    assert dated(row(opened=AHEAD), now, 60_000).opened_at_ms == now
+    assert dated(row(opened=AHEAD), now, 60_000).created_at_ms == AHEAD
+    for other in (row(opened=now + 60_000), row(opened=T0), row(opened=AHEAD, seen=T0 + 10, changed=T0)):
+        assert dated(other, now, 60_000) is other
 
 
 def test_a_record_of_its_close_counts_from_when_it_was_seen() -> None:
