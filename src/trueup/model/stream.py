@@ -48,7 +48,7 @@ class DownKind(StrEnum):
     SILENT = "silent"  # the connection stands and does not answer
     KEY_EXPIRED = "key_expired"  # Binance: the listen key is gone; the connection stands, and nothing more would come
     BEHIND = "behind"  # the consumer did not keep up: what waited for it was dropped
-    REFUSED = "refused"  # the venue refuses the API key: the stream is over
+    REFUSED = "refused"  # the venue refuses the API key; it is tried again, seldom
     RESTARTED = "restarted"  # its owner asked for it
     FAILED = "failed"  # a fault of our own: the stream is over
 

@@ -23,7 +23,7 @@ from trueup.venues.binance.messages import OtherMessage, decode_message
 from trueup.venues.faults import Scrubber
 from trueup.venues.stream.adapter import Adapter, Listed
 from trueup.venues.stream.binance_events import EXPIRED, binance_events
-from trueup.venues.stream.link import Broken, Taken
+from trueup.venues.stream.link import Broken, Taken, refused_key
 from trueup.venues.stream.socket import PONG, Connect, Frame, Socket
 from trueup.venues.stream.timing import StreamTimings
 from trueup.venues.wire import decode, decoder
@@ -159,8 +159,8 @@ class _UserSession:
             asked_s = self._clock.monotonic_s()
             try:
                 live = await self._stream.is_live(self._key)
-            except AuthenticationRefused:
-                raise
+            except AuthenticationRefused as refused:
+                raise refused_key(refused, self._timings) from None
             except (Transient, Permanent) as error:
                 if self._clock.monotonic_s() - used_s >= self._timings.key_life_s:
                     raise self._expired(f"the listen key could not be kept alive: {error}") from None

@@ -7,7 +7,8 @@
 3. A connection that the venue is about to cut for its age is replaced before: the new one is confirmed first, then the
    old one must answer a ping, which proves that nothing of before is missing. Where it does not, `down` and `up` are
    told, so that somebody looks.
-4. A refused key, and any fault of our own, ends the stream: the error comes out of it. Everything else is tried again.
+4. A refused key is tried again too, seldom: venues refuse good ones in passing, and looks ask with the same key all the while.
+5. A fault of our own ends the stream: the error comes out of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from trueup.model.errors import AuthenticationRefused, Permanent, RateLimited, T
 from trueup.model.stream import DownKind, StreamHealth
 from trueup.model.values import Value
 from trueup.ports import Clock
-from trueup.venues.stream.link import Broken, Dialect, Link, Session
+from trueup.venues.stream.link import Broken, Dialect, Link, Session, refused_key
 from trueup.venues.stream.outlet import Behind
 from trueup.venues.stream.socket import Connect, Socket
 from trueup.venues.stream.timing import StreamTimings, backoff_s, within
@@ -95,9 +96,8 @@ class Keeper(Generic[E]):
             await self._keep()
         except Exception as error:
             # The loop's single handler: whoever reads the stream gets it.
-            kind = DownKind.REFUSED if isinstance(error, AuthenticationRefused) else DownKind.FAILED
             if self.health.up or self.health.since_ms is None:
-                self._went_down(Broken(kind, str(error)), None)
+                self._went_down(Broken(DownKind.FAILED, str(error)), None)
             self._note(up=False, why=str(error), failures=self.health.failures)
             self._sink.failed(error)
 
@@ -130,7 +130,6 @@ class Keeper(Generic[E]):
 
         Raises:
             Broken: It did not come about.
-            AuthenticationRefused: And never will with this key.
         """
         made: list[Socket] = []
         session: Session[E] | None = None
@@ -145,8 +144,8 @@ class Keeper(Generic[E]):
             session = await within(self._clock, self._timings.connect_within_s, self._dialect.open(connect))
         except Broken:
             raise
-        except AuthenticationRefused:
-            raise
+        except AuthenticationRefused as refused:
+            raise refused_key(refused, self._timings) from None
         except TimeoutError:
             problem = f"not confirmed within {self._timings.connect_within_s:g} s"
             raise Broken(DownKind.UNREACHABLE, problem) from None

@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from trueup.model.errors import Transient
+from trueup.model.errors import AuthenticationRefused, Transient
 from trueup.model.stream import DownKind
 from trueup.model.values import Value
 from trueup.ports import Clock
 from trueup.venues.stream.socket import Connect, Frame, Socket, SocketClosed
 from trueup.venues.stream.timing import StreamTimings, first_to_end, within
 
-__all__ = ["Broken", "Dialect", "Link", "Session", "Taken"]
+__all__ = ["Broken", "Dialect", "Link", "Session", "Taken", "refused_key"]
 
 E = TypeVar("E", bound=Value)
 E_co = TypeVar("E_co", bound=Value, covariant=True)
@@ -30,6 +30,11 @@ class Broken(Transient):
     def __init__(self, kind: DownKind, why: str, *, wait_s: float = 0.0) -> None:
         self.kind, self.why, self.wait_s = kind, why, wait_s
         super().__init__(why)
+
+
+def refused_key(refused: AuthenticationRefused, timings: StreamTimings) -> Broken:
+    """The venue refuses the key, which it may take back."""
+    return Broken(DownKind.REFUSED, str(refused), wait_s=timings.refused_wait_s)
 
 
 class Taken(Generic[E_co]):

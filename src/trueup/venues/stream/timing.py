@@ -35,6 +35,7 @@ class StreamTimings:
         renew_after_s: Age at which a connection is replaced, before Binance cuts it at 24 hours.
         renew_retry_s: After a replacement that did not come about.
         backoff_first_s, backoff_most_s: The wait before another attempt, doubling from the first to the most.
+        refused_wait_s: The least wait after the venue refused the key.
         steady_after_s: A connection that lasted so long starts the waits anew.
     """
 
@@ -48,6 +49,7 @@ class StreamTimings:
     renew_retry_s: float = 60.0
     backoff_first_s: float = 0.2
     backoff_most_s: float = 15.0
+    refused_wait_s: float = 60.0
     steady_after_s: float = 30.0
 
 

@@ -72,13 +72,22 @@ async def test_a_key_that_cannot_be_kept_alive_is_given_up_before_the_venue_lets
     assert bench.turns == [StreamUp, StreamDown, StreamUp]
 
 
-async def test_a_key_refused_while_the_stream_is_up_ends_it(started: Started) -> None:
+async def test_a_key_refused_while_the_stream_is_up_is_tried_again_once_a_minute_until_it_is_not(
+    started: Started,
+) -> None:
     bench = await started("binance", timings=CALM)
     bench.adapter.client.failing = AuthenticationRefused("binance listen key: the venue refuses this key")
     await bench.time.advance(301)
     assert [down.kind for down in bench.downs] == [DownKind.REFUSED]
-    assert isinstance(bench.error, AuthenticationRefused)
-    assert not bench.stream.health.up
+    asked = len(bench.adapter.client.calls)
+    await bench.time.advance(300)
+    assert 4 <= len(bench.adapter.client.calls) - asked <= 5
+    assert (bench.error, bench.stream.health.up) == (None, False)
+    assert "refuses this key" in (bench.stream.health.why or "")
+    bench.adapter.client.failing = None
+    await bench.time.advance(61)
+    assert bench.stream.health.up
+    assert bench.turns == [StreamUp, StreamDown, StreamUp]
 
 
 async def test_the_venues_own_expiry_is_heard(started: Started) -> None:
