@@ -214,7 +214,7 @@ class Venue(Protocol):
         ...
 
     async def close_market(self, report: PositionReport, client_order_id: str) -> None:
-        """Sends a reduce-only market order for the whole of a position that was just read.
+        """Sends a reduce-only market order for as much of a position that was just read as the report says.
 
         Raises:
             Rejected: Refused, with the venue's code: nothing was sent to the market.

@@ -54,6 +54,24 @@ async def test_what_the_venue_refuses_is_5_and_done_later(bench: Bench, venue: s
     assert [position["exit_reason"] for position in report["closed_phantom"]] == ["manual"]
 
 
+@BOTH
+async def test_a_position_larger_than_one_market_order_is_closed_whole(bench: Bench, venue: str) -> None:
+    name = bench.account("main", venue, "protect")
+    bench.world.transfer(name, "USDT", "100000000")
+    bench.world.set_leverage(name, "SOLUSDT", Decimal(10))
+    largest = bench.world.look(name).instrument("SOLUSDT").max_market_quantity
+    for _ in range(3):
+        bench.world.open_position(name, "SOLUSDT", "long", str(largest))
+    await bench.sync_report(name, 0)
+    done = await bench.run("close", name, "SOLUSDT", "--json")
+    assert done.code == 0, done.out
+    assert bench.world.look(name).positions("SOLUSDT") == []
+    [closed] = done.json["closed"]
+    fills = bench.world.look(name).fills("SOLUSDT")
+    assert (closed["exit_reason"], closed["evidence"], Decimal(closed["quantity"])) == ("manual", "fills", 3 * largest)
+    assert Decimal(closed["realized_pnl"]) == sum(fill.realized_pnl for fill in fills)
+
+
 async def test_outside_of_mode_protect_nothing_is_sent(bench: Bench) -> None:
     name = bench.account("main", "binanceusdm", "sync")
     bench.world.open_position(name, "ETHUSDT", "long", "2")

@@ -173,7 +173,7 @@ async def test_what_a_caller_says_of_a_close_is_amended_by_the_venues_history(be
         assert report.exit_code == 0
     (closed,) = bench.rows("positions")
     fills = bench.world.look(name).fills("ETHUSDT")
-    assert closed["evidence"] == "fills"
+    assert (closed["evidence"], closed["exit_reason"]) == ("fills", "manual")
     assert Decimal(closed["exit_price"]) == fills[-1].price
     assert Decimal(closed["realized_pnl"]) == sum(fill.realized_pnl for fill in fills)
     assert Decimal(closed["net_pnl"]) == sum(fill.realized_pnl - fill.fee for fill in fills)

@@ -171,8 +171,8 @@ def _facts(case: Case, segments: tuple[Segment, ...]) -> NeedsHistory | None:
 
 
 def _with_reason(new: CloseDetails, old: CloseDetails) -> CloseDetails:
-    """What the same order was known to be stays known where the venue has forgotten it."""
-    same = new.closing_order_id == old.closing_order_id
+    """What the same order was known to be, or a caller said of the close, stays known where the venue tells nothing of it."""
+    same = old.closing_order_id in (None, new.closing_order_id)
     kept = same and new.exit_reason in _VAGUE and old.exit_reason not in _VAGUE
     return msgspec.structs.replace(new, exit_reason=old.exit_reason) if kept else new
 

@@ -5,11 +5,15 @@
 2. "Not found" is believed only after both order lists and the history were read.
 3. An act without an answer is never repeated before the venue was asked what became of it.
 4. An act is done when the venue shows it done, not when a call returned.
+5. A position that is larger than one market order may be is closed in parts, each once the venue shows the last one gone.
 """
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from trueup.core.rebuild import CLOSE_PREFIX
 from trueup.model.effects import CancelOrder, MarketClose, NewEffect
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Acts", "Attempt", "fresh_report"]
 
 _ORDERS_PER_CLOSE = 5
+"""That end without a fill."""
+
+_PARTS_AT_ONCE = 10
+"""Of a position that is larger than one market order may be."""
 
 
 class Attempt(Value, frozen=True, kw_only=True):
@@ -73,6 +81,8 @@ class Acts:
         An answer that lacks a position which the book has is no reason to act: a look decides what it means.
         """
         order = await self._listed(cancel)
+        if order is None:
+            return await self.absent(cancel)
         book = await self._store.active(self._account)
         if await self._open(cancel) is not None:
             return Attempt(
@@ -82,8 +92,6 @@ class Acts:
             return Attempt(
                 done=True, kept=True, outcome="the book has an open position there: looks decide on it first"
             )
-        if order is None:
-            return await self.absent(cancel)
         if not order.closes(cancel.side):
             return Attempt(done=True, kept=True, outcome="it has no close semantics: it is somebody's entry")
         return await self.send_cancel(cancel)
@@ -126,19 +134,31 @@ class Acts:
             return Attempt(
                 done=False, outcome="the position changed since the book was found true: looked at again first"
             )
-        client_id = await self._free_id(close)
-        if client_id is None:
-            return Attempt(
-                done=False, outcome="an earlier closing order still stands, or too many ended without a fill"
-            )
-        try:
-            await self._venue.close_market(report, client_id)
-        except OutcomeUnknown as error:
-            if await self._open(close) is not None:
-                return Attempt(done=False, outcome=str(error))
-        if await self._open(close) is not None:
-            return Attempt(done=False, outcome="the closing order was accepted, the position is not flat yet")
-        return Attempt(done=True, acted=True, outcome="closed")
+        for _ in range(_PARTS_AT_ONCE):
+            part = await self._part_of(report)
+            client_id = await self._free_id(close)
+            if client_id is None:
+                return Attempt(
+                    done=False, outcome="an earlier closing order still stands, or too many ended without a fill"
+                )
+            try:
+                await self._venue.close_market(part, client_id)
+            except OutcomeUnknown as error:
+                if await self._open(close) is not None:
+                    return Attempt(done=False, outcome=str(error))
+            left = await self._open(close)
+            if left is None:
+                return Attempt(done=True, acted=True, outcome="closed")
+            if left.quantity != report.quantity - part.quantity:
+                return Attempt(done=False, outcome="the closing order was accepted, the position is not flat yet")
+            report = left
+        return Attempt(done=False, outcome=f"{_PARTS_AT_ONCE} parts of it are closed, the rest follows")
+
+    async def _part_of(self, report: PositionReport) -> PositionReport:
+        """As much of the position as one market order may close: all of it, nearly always."""
+        instrument = (await self._venue.catalog()).get(report.symbol)
+        most = instrument.max_market_quantity if instrument is not None else None
+        return report if most is None or report.quantity <= most else msgspec.structs.replace(report, quantity=most)
 
     async def _open(self, about: CancelOrder | MarketClose) -> PositionReport | None:
         return await fresh_report(self._venue, about.symbol, about.side)
@@ -149,14 +169,16 @@ class Acts:
         listed = await self._venue.open_orders(close.symbol)
         if any((order.client_order_id or "").startswith(begins) for order in listed.orders):
             return None
-        for number in range(_ORDERS_PER_CLOSE):
+        unfilled = 0
+        for number in count():
             client_id = f"{close.client_order_id}-{number}"
             record = await self._venue.find_order(close.symbol, client_id)
             if record is None:
                 return client_id
-            if record.status is OrderStatus.OPEN:
+            unfilled += not record.filled_quantity
+            if record.status is OrderStatus.OPEN or unfilled >= _ORDERS_PER_CLOSE:
                 return None
-        return None
+        raise AssertionError("numbers do not end")
 
 
 async def fresh_report(venue: Venue, symbol: str, side: Side) -> PositionReport | None:

@@ -1,8 +1,8 @@
 """Stops on the venue, one attempt at a time: placing the one that is missing, taking away one that is not needed.
 
-1. Immediately before a stop is placed or taken away the orders and then the position are read afresh, and what is to be done is
-   decided again on them. A position that changed since its stop was wished for gets the stop that it needs now, and is looked at
-   again; what the venue refuses of such a one proves nothing.
+1. Immediately before a stop is placed (orders, then position) or taken away (position, then orders) both are read afresh, and
+   what is to be done is decided again on them. A position that changed since its stop was wished for gets the stop that it
+   needs now, and is looked at again; what the venue refuses of such a one proves nothing.
 2. A stop is placed when a list of the venue shows it. Only then are the old ones to go, as effects of their own.
 3. A stop without an answer is asked for under its client id, in the lists and the history, before it is sent again; and it is
    sent again under the same id, so that the venue itself refuses a second one.
@@ -139,17 +139,19 @@ class StopActs:
         return Attempt(done=False, outcome=outcome, refusal=kind, final=kind is not StopRefusal.OFF_GRID)
 
     async def sweep(self, position_id: int | None, cancel: CancelOrder) -> Attempt:
-        """One attempt at taking away a stop of ours that is not needed; it stays if it is needed now."""
-        listed = await self._venue.open_orders(cancel.symbol)
-        order = next((order for order in listed.orders if order.order_id == cancel.order_id), None)
-        if order is None:
-            return await self._acts.absent(cancel)
+        """One attempt at taking away a stop of ours that is not needed; it stays if it is needed now.
+
+        The orders are read last: a person who takes the other stop away meanwhile has the cancel's own flight for it, no more.
+        """
         report = await fresh_report(self._venue, cancel.symbol, cancel.side)
         if report is None:
             return await self._acts.cancel(cancel)
         row = await self._store.position(position_id) if position_id is not None else None
         if row is None or row.status is not PositionStatus.ACTIVE:
             return Attempt(done=True, kept=True, outcome="it belongs to the lifecycle that is open there now")
+        listed = await self._venue.open_orders(cancel.symbol)
+        if all(order.order_id != cancel.order_id for order in listed.orders):
+            return await self._acts.absent(cancel)
         state = cover(await self._lifecycle(row, cancel, report), listed.orders)
         if not superfluous(state, cancel.order_id):
             return Attempt(done=True, kept=True, outcome="the position needs it now")

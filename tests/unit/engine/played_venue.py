@@ -6,12 +6,14 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 from telling_parts import TIMING, Desk, HandClock, open_desk
 
 from trueup.core.stops import stop_stem
 from trueup.engine.effects import EffectsWorker
 from trueup.model.changes import ChangeSet, NewPosition
 from trueup.model.effects import CancelOrder, Effect, EffectKind, NewEffect, PlaceStop
+from trueup.model.errors import Rejected
 from trueup.model.observations import OrderLookup, OrdersSnapshot, PositionReport, PositionsSnapshot, Quarantined
 from trueup.model.orders import OpenOrder, OrderKind, OrderList, OrderRecord, OrderSide, OrderStatus, Side
 from trueup.model.positions import AccountMode, Origin, PositionKey
@@ -22,7 +24,10 @@ BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 
 
 class PlayedVenue:
-    """`problems`: what reading a symbol's orders raises. `sent`: stops, with when they were sent."""
+    """`problems`: what reading a symbol's orders raises. `sent`: stops, with when they were sent. `largest`: of a market order.
+
+    `asked`: which of a symbol's lists were read, in their order.
+    """
 
     def __init__(self, clock: HandClock) -> None:
         self._clock = clock
@@ -34,12 +39,16 @@ class PlayedVenue:
         self.cancelled: list[str] = []
         self.closes: list[str] = []
         self.closes_expire = False
+        self.largest: Decimal | None = None
+        self.asked: list[str] = []
         self.sent: list[tuple[int, StopOrder]] = []
 
     async def catalog(self) -> Any:
-        return SimpleNamespace(get=lambda _: SimpleNamespace(price_tick=Decimal("0.1")))
+        listed = SimpleNamespace(price_tick=Decimal("0.1"), max_market_quantity=self.largest)
+        return SimpleNamespace(get=lambda _: listed)
 
     async def open_orders(self, symbol: str | None = None) -> OrdersSnapshot:
+        self.asked.append("orders")
         if symbol in self.problems:
             raise self.problems[symbol]
         now = self._clock.now_ms()
@@ -47,6 +56,7 @@ class PlayedVenue:
         return OrdersSnapshot(account="main", as_of_ms=now, received_at_ms=now, orders=found, symbol=symbol)
 
     async def positions(self, symbol: str | None = None) -> PositionsSnapshot:
+        self.asked.append("position")
         now = self._clock.now_ms()
         return PositionsSnapshot(
             account="main",
@@ -79,8 +89,18 @@ class PlayedVenue:
         self.closes.append(client_order_id)
         if self.closes_expire:
             self.records.append(ended_order(client_order_id, OrderStatus.EXPIRED, kind=OrderKind.MARKET))
-        else:
-            self.reports.remove(report)
+            return
+        if self.largest is not None and report.quantity > self.largest:
+            raise Rejected("close", "-4005", "quantity greater than max quantity")
+        filled = ended_order(client_order_id, OrderStatus.FILLED, kind=OrderKind.MARKET)
+        self.records.append(msgspec.structs.replace(filled, filled_quantity=report.quantity))
+        self.reports = [
+            msgspec.structs.replace(one, quantity=one.quantity - report.quantity)
+            if one.symbol == report.symbol
+            else one
+            for one in self.reports
+        ]
+        self.reports = [one for one in self.reports if one.quantity]
 
 
 async def open_protected() -> tuple[Desk, PlayedVenue, EffectsWorker]:
@@ -113,11 +133,11 @@ async def open_row(desk: Desk, symbol: str = BTC) -> int:
     return done.position_ids[0]
 
 
-def shown(symbol: str = BTC) -> PositionReport:
+def shown(symbol: str = BTC, quantity: Decimal = Decimal(1)) -> PositionReport:
     """That row's position, as the venue shows it."""
     one, price = Decimal(1), Decimal(100)
     return PositionReport(
-        symbol=symbol, side=Side.LONG, quantity=one, contract_size=one, entry_price=price, mark_price=price
+        symbol=symbol, side=Side.LONG, quantity=quantity, contract_size=one, entry_price=price, mark_price=price
     )
 
 

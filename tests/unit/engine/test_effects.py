@@ -24,7 +24,7 @@ from trueup.engine.closing import request_closes
 from trueup.model.changes import ChangeSet, RecordedOrder
 from trueup.model.effects import EffectKind, EffectState
 from trueup.model.errors import NotOwner, RateLimited, Unobserved
-from trueup.model.observations import Quarantined
+from trueup.model.observations import PositionReport, Quarantined
 from trueup.model.orders import OrderKind, OrderList, OrderSide, OrderStatus, Side
 from trueup.model.positions import PositionKey
 
@@ -155,6 +155,52 @@ async def test_a_close_is_not_done_because_the_position_could_not_be_read() -> N
     effect = await effect_of(desk, EffectKind.CLOSE_POSITION)
     assert effect.state is EffectState.ESCALATED
     assert "expected a positive price" in (effect.last_error or "")
+
+
+@pytest.mark.parametrize(("largest", "orders"), [(None, 1), ("1", 1), ("0.4", 3), ("0.1", 10)])
+async def test_a_position_larger_than_one_market_order_may_be_is_closed_in_parts(
+    largest: str | None, orders: int
+) -> None:
+    desk, venue, worker = await open_protected()
+    await open_row(desk)
+    venue.reports, venue.largest = [shown()], None if largest is None else Decimal(largest)
+    await request_closes(desk.plan, desk.store, desk.clock, desk.owner, PositionKey("main", BTC, Side.LONG), "")
+    await worker.run_pass(desk.owner, due_only=False)
+    assert venue.reports == []
+    effect = await effect_of(desk, EffectKind.CLOSE_POSITION)
+    assert (effect.state, effect.outcome, effect.attempts) == (EffectState.DONE, "closed", 1)
+    assert len(venue.closes) == len(set(venue.closes)) == orders
+
+
+async def test_parts_that_somebody_else_meets_are_looked_at_first() -> None:
+    """The position is not what the parts left of it: it was added to, or somebody closes too."""
+    desk, venue, worker = await open_protected()
+    await open_row(desk)
+    venue.reports, venue.largest = [shown()], Decimal("0.4")
+    closing = venue.close_market
+
+    async def met(report: PositionReport, client_order_id: str) -> None:
+        await closing(report, client_order_id)
+        venue.reports = [shown(quantity=Decimal("0.7"))]
+
+    venue.close_market = met  # type: ignore[method-assign]
+    await request_closes(desk.plan, desk.store, desk.clock, desk.owner, PositionKey("main", BTC, Side.LONG), "")
+    await worker.run_pass(desk.owner, due_only=False)
+    assert len(venue.closes) == 1
+    effect = await effect_of(desk, EffectKind.CLOSE_POSITION)
+    assert effect.state is EffectState.ESCALATED
+    assert "the position changed since the book was found true" in (effect.last_error or "")
+
+
+async def test_before_a_sweep_the_orders_are_read_last() -> None:
+    """Somebody may take the other stop away between the reading of the orders and the cancel: nothing else comes between."""
+    desk, venue, worker = await open_protected()
+    position_id = await open_row(desk)
+    venue.reports = [shown()]
+    venue.orders = [stop_order("7", "tu-sl-1-7", BTC), stop_order("8", "tu-sl-1-8", BTC)]
+    await record(desk, sweep_effect("main", venue.orders[0], Side.LONG, position_id, START_MS))
+    await worker.run_pass(desk.owner, due_only=True)
+    assert venue.asked[:2] == ["position", "orders"]
 
 
 async def test_a_close_that_used_up_its_orders_can_be_asked_for_again() -> None:
