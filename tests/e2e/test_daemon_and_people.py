@@ -206,6 +206,17 @@ async def test_paused_writes_nothing_and_resumed_catches_up(bench: Bench, venue:
 
 
 @BOTH
+async def test_doctor_names_a_venue_account_that_has_two_names(bench: Bench, venue: str) -> None:
+    name, other = bench.account("main", venue), bench.account("other", venue)
+    bench.environ["OTHER_KEY"], bench.environ["OTHER_SECRET"] = bench.environ["MAIN_KEY"], bench.environ["MAIN_SECRET"]
+    done = await bench.run("doctor", "--json")
+    (told,) = [check for check in done.json["checks"] if check["name"] == "venue account"]
+    assert (told["scope"], told["level"]) == (other, "warning")
+    assert f"is account {name} too" in told["detail"]
+    assert "share nothing" in told["mend"]
+
+
+@BOTH
 async def test_doctor_finds_an_account_in_order(bench: Bench, venue: str) -> None:
     name = bench.account("main", venue)
     bench.world.open_position(name, "ETHUSDT", "long", "2")

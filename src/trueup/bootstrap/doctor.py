@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from trueup.bootstrap.wiring import open_program
 from trueup.config import AccountSettings, Settings
 from trueup.model.errors import TrueupError
-from trueup.model.observations import AccountFacts
+from trueup.model.observations import AccountFacts, Identity
 from trueup.model.positions import AccountMode
 from trueup.model.reports import Check
 from trueup.ports import Store, Venue
@@ -32,8 +32,9 @@ async def examine(settings: Settings) -> tuple[Check, ...]:
         unseen = "not looked at: the store must open first"
         checks += [Check(scope=name, name="reading", level="warning", detail=unseen) for name in settings.account_names]
         return tuple(checks)
+    named: dict[tuple[str, str], str] = {}
     for account in settings.accounts:
-        checks += [check async for check in _account(settings, account)]
+        checks += [check async for check in _account(settings, account, named)]
     return tuple(checks)
 
 
@@ -48,7 +49,10 @@ async def _store(settings: Settings) -> AsyncIterator[Check]:
         )
 
 
-async def _account(settings: Settings, account: AccountSettings) -> AsyncIterator[Check]:
+async def _account(
+    settings: Settings, account: AccountSettings, named: dict[tuple[str, str], str]
+) -> AsyncIterator[Check]:
+    """`named`: the venue accounts of those that were examined before, with their names; this one's is added."""
     scope = account.name
     try:
         async with open_program(settings, accounts=(account.name,)) as program:
@@ -57,6 +61,8 @@ async def _account(settings: Settings, account: AccountSettings) -> AsyncIterato
                 async for found in check(scope, account, venue):
                     yield found
             async for found in _identity(scope, venue, program.store):
+                yield found
+            async for found in _named_twice(account, await venue.identity(), named):
                 yield found
     except TrueupError as error:
         yield Check(
@@ -144,6 +150,20 @@ def _withdrawal(scope: str, facts: AccountFacts) -> Check:
         )
     said = "none" if facts.can_withdraw is False else "the venue does not say"
     return Check(scope=scope, name="withdrawal rights", level="ok", detail=said)
+
+
+async def _named_twice(
+    account: AccountSettings, identity: Identity, named: dict[tuple[str, str], str]
+) -> AsyncIterator[Check]:
+    other = named.setdefault((account.venue, identity.fingerprint), account.name)
+    if other != account.name and identity.strength != "weak":
+        yield Check(
+            scope=account.name,
+            name="venue account",
+            level="warning",
+            detail=f"{identity.fingerprint} is account {other} too: both keep the same positions, each takes the other's stops",
+            mend="leave one of the two out, or give them symbols that share nothing",
+        )
 
 
 async def _identity(scope: str, venue: Venue, store: Store) -> AsyncIterator[Check]:
