@@ -300,6 +300,9 @@ def page(outcomes: Sequence[Outcome], seed: int) -> str:
         "",
     ]
     if left:
+        unjudged = sum(each.name not in explained for each in left)
+        if unjudged:
+            lines += [f"Of {unjudged} nobody has said yet why they do no harm: each is owed a test or a reason.", ""]
         lines += ["| function | change that no unit test notices | why |", "|---|---|---|"]
         for each in left:
             change = f"`{_cell(each.was)}` → `{_cell(each.becomes)}`"
