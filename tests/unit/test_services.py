@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from trueup.bootstrap.closing import _message
 from trueup.bootstrap.doctor import examine
 from trueup.bootstrap.services import open_services
 from trueup.config import Settings, parse_settings
@@ -48,8 +47,3 @@ async def test_a_number_that_no_store_holds_names_nothing(tmp_path: Path) -> Non
         asked = {"account": None, "type": None, "after_id": 0}
         assert await services.events(position_id=10**20, limit=None, **asked) == []
         assert await services.events(position_id=None, limit=10**20, **asked) == []
-
-
-def test_closing_nothing_says_so() -> None:
-    assert _message(0, 0, 0, None) == "nothing was open"
-    assert _message(2, 0, 0, None) == "2 closed"

@@ -15,10 +15,6 @@ from trueup.ports import Store, Venue
 __all__ = ["examine"]
 
 _SKEW_WARNING_MS = 1_000
-_LIMITS = {
-    "binanceusdm": " of the request weight of a minute, for all that comes from this address",
-    "bybit": " of the requests of a second, on the endpoint with least room",
-}
 
 
 async def examine(settings: Settings) -> tuple[Check, ...]:
@@ -60,10 +56,11 @@ async def _account(
             for check in (_clock, _catalog, _positions, _permissions):
                 async for found in check(scope, account, venue):
                     yield found
-            async for found in _identity(scope, venue, program.store):
-                yield found
-            async for found in _named_twice(account, await venue.identity(), named):
-                yield found
+            identity = await venue.identity()
+            yield await _pinned(scope, identity, program.store)
+            other = named.setdefault((account.venue, identity.fingerprint), scope)
+            if other != scope and identity.strength != "weak":
+                yield _named_twice(scope, identity, other)
     except TrueupError as error:
         yield Check(
             scope=scope,
@@ -130,7 +127,7 @@ async def _permissions(scope: str, account: AccountSettings, venue: Venue) -> As
             scope=scope,
             name="rate-limit head-room",
             level="warning" if tight else "ok",
-            detail=f"{facts.weight_used} of {facts.weight_limit} used{_LIMITS.get(account.venue, '')}",
+            detail=f"{facts.weight_of}: {facts.weight_used} of {facts.weight_limit} used",
             mend="raise audit_interval_s, or move accounts behind another IP with proxy" if tight else None,
         )
     for warning in facts.warnings:
@@ -152,32 +149,27 @@ def _withdrawal(scope: str, facts: AccountFacts) -> Check:
     return Check(scope=scope, name="withdrawal rights", level="ok", detail=said)
 
 
-async def _named_twice(
-    account: AccountSettings, identity: Identity, named: dict[tuple[str, str], str]
-) -> AsyncIterator[Check]:
-    other = named.setdefault((account.venue, identity.fingerprint), account.name)
-    if other != account.name and identity.strength != "weak":
-        yield Check(
-            scope=account.name,
-            name="venue account",
-            level="warning",
-            detail=f"{identity.fingerprint} is account {other} too: both keep the same positions, each takes the other's stops",
-            mend="leave one of the two out, or give them symbols that share nothing",
-        )
+def _named_twice(scope: str, identity: Identity, other: str) -> Check:
+    return Check(
+        scope=scope,
+        name="venue account",
+        level="warning",
+        detail=f"{identity.fingerprint} is account {other} too: both keep the same positions, each takes the other's stops",
+        mend="leave one of the two out, or give them symbols that share nothing",
+    )
 
 
-async def _identity(scope: str, venue: Venue, store: Store) -> AsyncIterator[Check]:
-    identity, pinned = await venue.identity(), await store.pin_of(scope)
-    if pinned is None:
-        detail = f"venue account {identity.fingerprint} ({identity.strength}); pinned at the first sync"
-        yield Check(scope=scope, name="identity", level="ok", detail=detail)
-    elif pinned.fingerprint == identity.fingerprint:
-        yield Check(scope=scope, name="identity", level="ok", detail=f"venue account {identity.fingerprint}, as pinned")
-    else:
-        yield Check(
+async def _pinned(scope: str, identity: Identity, store: Store) -> Check:
+    pinned = await store.pin_of(scope)
+    if pinned is not None and pinned.fingerprint != identity.fingerprint:
+        return Check(
             scope=scope,
             name="identity",
             level="error",
             detail=f"the key answers for {identity.fingerprint}, the book belongs to {pinned.fingerprint}",
             mend=f"put the right key back, or accept this one with: trueup accounts pin {scope} --reset",
         )
+    detail = f"venue account {identity.fingerprint}, as pinned"
+    if pinned is None:
+        detail = f"venue account {identity.fingerprint} ({identity.strength}); pinned at the first sync"
+    return Check(scope=scope, name="identity", level="ok", detail=detail)

@@ -13,7 +13,7 @@ from trueup.core.cases import Adjust, Adopt, Case, Close, Lifecycle, Reject, Sus
 from trueup.core.situation import Situation
 from trueup.model.changes import NewPosition
 from trueup.model.decimals import decimal_text
-from trueup.model.effects import AmendClose, CancelOrder, EffectKind, NewEffect
+from trueup.model.effects import AmendClose, CancelOrder, EffectKind, NewEffect, look_later
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, NewHold
 from trueup.model.observations import PositionReport
@@ -342,18 +342,11 @@ def cancel_effect(cancel: CancelOrder, position_id: int | None, situation: Situa
 
 
 def amend_effect(row: Position, details: CloseDetails, situation: Situation, *, soon: bool) -> NewEffect:
-    """The durable reminder to look at a close again; recorded again, it is the same."""
+    """See `look_later`. `soon`: a look could tell more at once."""
     amend = AmendClose(
         symbol=row.symbol, side=row.side, position_id=row.position_id, grade=details.evidence.value, soon=soon
     )
-    return NewEffect(
-        account=situation.account,
-        kind=EffectKind.AMEND_CLOSE,
-        dedup_key=f"amend:{row.position_id}",
-        payload=to_json(amend),
-        position_id=row.position_id,
-        created_at_ms=situation.now_ms,
-    )
+    return look_later(situation.account, amend, situation.now_ms)
 
 
 def amended(row: Position, details: CloseDetails, missed: int, at_ms: int) -> NewEvent:

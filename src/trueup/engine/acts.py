@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -134,15 +133,16 @@ class Acts:
             return Attempt(
                 done=False, outcome="the position changed since the book was found true: looked at again first"
             )
+        begin = 0
         for _ in range(_PARTS_AT_ONCE):
             part = await self._part_of(report)
-            client_id = await self._free_id(close)
-            if client_id is None:
+            number = await self._free_number(close, begin)
+            if number is None:
                 return Attempt(
                     done=False, outcome="an earlier closing order still stands, or too many ended without a fill"
                 )
             try:
-                await self._venue.close_market(part, client_id)
+                await self._venue.close_market(part, _client_id(close, number))
             except OutcomeUnknown as error:
                 if await self._open(close) is not None:
                     return Attempt(done=False, outcome=str(error))
@@ -151,7 +151,7 @@ class Acts:
                 return Attempt(done=True, acted=True, outcome="closed")
             if left.quantity != report.quantity - part.quantity:
                 return Attempt(done=False, outcome="the closing order was accepted, the position is not flat yet")
-            report = left
+            report, begin = left, number + 1
         return Attempt(done=False, outcome=f"{_PARTS_AT_ONCE} parts of it are closed, the rest follows")
 
     async def _part_of(self, report: PositionReport) -> PositionReport:
@@ -163,22 +163,28 @@ class Acts:
     async def _open(self, about: CancelOrder | MarketClose) -> PositionReport | None:
         return await fresh_report(self._venue, about.symbol, about.side)
 
-    async def _free_id(self, close: MarketClose) -> str | None:
-        """A client id that no order of this close bears yet: one that stands, also of an earlier wish, forbids another."""
-        begins = f"{CLOSE_PREFIX}{close.position_id}-"
+    async def _free_number(self, close: MarketClose, begin: int) -> int | None:
+        """The number of the next order of this close, from `begin` on: one that no order bears yet.
+
+        None: one stands, also of an earlier wish, which forbids another; or too many ended without a fill.
+        """
+        bears = f"{CLOSE_PREFIX}{close.position_id}-"
         listed = await self._venue.open_orders(close.symbol)
-        if any((order.client_order_id or "").startswith(begins) for order in listed.orders):
+        if any((order.client_order_id or "").startswith(bears) for order in listed.orders):
             return None
-        unfilled = 0
-        for number in count():
-            client_id = f"{close.client_order_id}-{number}"
-            record = await self._venue.find_order(close.symbol, client_id)
+        number, unfilled = begin, 0
+        while unfilled < _ORDERS_PER_CLOSE:
+            record = await self._venue.find_order(close.symbol, _client_id(close, number))
             if record is None:
-                return client_id
-            unfilled += not record.filled_quantity
-            if record.status is OrderStatus.OPEN or unfilled >= _ORDERS_PER_CLOSE:
+                return number
+            if record.status is OrderStatus.OPEN:
                 return None
-        raise AssertionError("numbers do not end")
+            number, unfilled = number + 1, unfilled + (not record.filled_quantity)
+        return None
+
+
+def _client_id(close: MarketClose, number: int) -> str:
+    return f"{close.client_order_id}-{number}"
 
 
 async def fresh_report(venue: Venue, symbol: str, side: Side) -> PositionReport | None:

@@ -110,6 +110,7 @@ def _many(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...]
     began = time.monotonic()
     ledger = Ledger(options.build / "sim-ledger.jsonl", source_digest(), commit_name(), judge_digest())
     entries: list[Entry] = []
+    made: list[Entry] = []
     failed: list[Result] = []
     waiting = []
     for seed in seeds:
@@ -123,7 +124,8 @@ def _many(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...]
     for done in _results(options, waiting, faults):
         result = done.result
         known_as = _options(result.seed, options.hours, faults)
-        entries.append(ledger.add(result, known_as, cpu_s=done.cpu_s, wall_s=done.wall_s))
+        made.append(ledger.add(result, known_as, cpu_s=done.cpu_s, wall_s=done.wall_s))
+        entries.append(made[-1])
         if result.violations:
             failed.append(result)
             print(
@@ -135,7 +137,7 @@ def _many(options: argparse.Namespace, seeds: list[int], faults: tuple[str, ...]
     entries.sort(key=lambda entry: entry.seed)
     traces = [_explain(options, result, faults) for result in failed[:5]]
     _write(options.build / "sim.json", entries, failed, traces, time.monotonic() - began)
-    for line in table(entries, failed, ledger.of_these_sources(), time.monotonic() - began):
+    for line in table(entries, made, failed, ledger.of_these_sources(), time.monotonic() - began):
         print(line)
     return 1 if failed else 0
 

@@ -34,10 +34,10 @@ def lines_of(plan: Plan, result: Result) -> Iterator[str]:
 
 
 def table(
-    entries: Sequence[Entry], failed: Sequence[Result], all_runs: Sequence[Entry], wall_s: float
+    entries: Sequence[Entry], made: Sequence[Entry], failed: Sequence[Result], all_runs: Sequence[Entry], wall_s: float
 ) -> Iterator[str]:
-    """The end of a hunt."""
-    hours = sum(entry.simulated_s for entry in entries) / 3600
+    """The end of a hunt. `made`: those of its runs that were not in the ledger before."""
+    hours, made_hours = (sum(entry.simulated_s for entry in some) / 3600 for some in (entries, made))
     broken = Counter(name for result in failed for name in {each.invariant for each in result.violations})
     yield ""
     yield f"{'invariant':24} violated by"
@@ -46,8 +46,9 @@ def table(
         told = f" ({', '.join(map(str, sorted(seeds)[:8]))}{', …' if len(seeds) > 8 else ''})" if seeds else ""
         yield f"{name:24} {broken[name]}{told}"
     yield ""
-    rate = hours / (wall_s / 3600) if wall_s else 0.0
-    yield f"{len(entries)} runs, {hours:.1f} simulated hours in {wall_s:.0f} s ({rate:.0f} simulated hours an hour)"
+    rate = made_hours / (wall_s / 3600) if wall_s else 0.0
+    yield f"{len(entries)} runs, {hours:.1f} simulated hours"
+    yield f"{len(made)} of them made now: {made_hours:.1f} simulated hours in {wall_s:.0f} s ({rate:.0f} simulated hours an hour)"
     events, crashes = [entry.events for entry in entries], [entry.crashes for entry in entries]
     if entries:
         yield (

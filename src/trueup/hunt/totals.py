@@ -30,7 +30,7 @@ def table(entries: Sequence[Entry]) -> list[str]:
     figures = [
         ("digest of the engine and the simulation", f"`{entries[0].digest}`"),
         ("commit", commits),
-        ("digests of the judge", ", ".join(f"`{judge}` {runs:,} runs" for judge, runs in sorted(judges.items()))),
+        ("digest of the judge: runs", ", ".join(f"`{judge}`: {runs:,}" for judge, runs in sorted(judges.items()))),
         ("short runs (ten simulated minutes)", f"{len(short):,}, {len(seeds):,} seeds"),
         ("longer runs", f"{len(entries) - len(short):,}"),
         ("simulated days", f"{sum(entry.simulated_s for entry in entries) / 86_400:,.1f}"),

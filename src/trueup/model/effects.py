@@ -12,7 +12,7 @@ from enum import StrEnum
 from trueup.model.events import EventType, Severity
 from trueup.model.orders import OrderKind, OrderList, OrderSide, Side
 from trueup.model.positions import PositionKey
-from trueup.model.values import Value
+from trueup.model.values import Value, to_json
 
 __all__ = [
     "ON_VENUE",
@@ -27,6 +27,7 @@ __all__ = [
     "NewEffect",
     "Notice",
     "PlaceStop",
+    "look_later",
 ]
 
 SUPERFLUOUS = "superfluous"
@@ -149,6 +150,18 @@ class NewEffect(Value, frozen=True, kw_only=True):
     position_id: int | None = None
     key: PositionKey | None = None
     created_at_ms: int
+
+
+def look_later(account: str, amend: AmendClose, now_ms: int) -> NewEffect:
+    """The durable reminder to look at a close again; recorded again, it is the same."""
+    return NewEffect(
+        account=account,
+        kind=EffectKind.AMEND_CLOSE,
+        dedup_key=f"amend:{amend.position_id}",
+        payload=to_json(amend),
+        position_id=amend.position_id,
+        created_at_ms=now_ms,
+    )
 
 
 class Effect(Value, frozen=True, kw_only=True):

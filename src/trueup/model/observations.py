@@ -193,7 +193,7 @@ class Identity(Value, frozen=True, kw_only=True):
 class AccountFacts(Value, frozen=True, kw_only=True):
     """What `doctor` shows of a key and an account; None where the venue does not say.
 
-    `notes` say how to read the rest; `warnings` want somebody to act.
+    `weight_of` says in words what the weight counts; `notes` say how to read the rest; `warnings` want somebody to act.
     """
 
     hedge_mode: bool | None = None
@@ -203,5 +203,6 @@ class AccountFacts(Value, frozen=True, kw_only=True):
     portfolio_margin: bool | None = None
     weight_used: int | None = None
     weight_limit: int | None = None
+    weight_of: str = "weight"
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -14,11 +14,10 @@ from typing import Any, Final
 
 from trueup.model.changes import ChangeSet, ClosePosition
 from trueup.model.decimals import parse_decimal
-from trueup.model.effects import AmendClose, EffectKind, NewEffect
+from trueup.model.effects import AmendClose, NewEffect, look_later
 from trueup.model.errors import ConfigurationError, Permanent
 from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.positions import CloseDetails, Evidence, ExitReason, Position, PositionStatus
-from trueup.model.values import to_json
 from trueup.ports import Owner, Store
 
 __all__ = ["PositionNotActive", "Repository"]
@@ -144,15 +143,7 @@ def _look_later(position: Position, details: CloseDetails) -> tuple[NewEffect, .
     amend = AmendClose(
         symbol=position.symbol, side=position.side, position_id=position.position_id, grade=details.evidence.value
     )
-    later = NewEffect(
-        account=position.account,
-        kind=EffectKind.AMEND_CLOSE,
-        dedup_key=f"amend:{position.position_id}",
-        payload=to_json(amend),
-        position_id=position.position_id,
-        created_at_ms=details.closed_at_ms,
-    )
-    return (later,)
+    return (look_later(position.account, amend, details.closed_at_ms),)
 
 
 def _event(position: Position, details: CloseDetails) -> NewEvent:

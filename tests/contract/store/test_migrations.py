@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 
 from tests.contract.store.backends import SqlBackend, SqliteBackend
 from tests.contract.store.values import changes, fill, opened, trade
+from trueup.model.changes import RecordedTrade
 from trueup.model.errors import ConfigurationError
 from trueup.store import migrate, migrations, open_store, upgrade
 from trueup.store.database import Database, locate
@@ -169,8 +170,8 @@ _TRADES_OF_REVISION_2 = {
 }
 
 
-async def test_a_store_of_the_second_revision_keeps_its_trades(sql_backend: SqlBackend) -> None:
-    """From the third on a trade is told by its order too."""
+async def _at_the_second_revision(sql_backend: SqlBackend) -> RecordedTrade:
+    """A store of before the third, with a trade."""
     store = await sql_backend.store()
     owner = await store.claim("main", "me", 60)
     position = await opened(store, owner)
@@ -180,24 +181,22 @@ async def test_a_store_of_the_second_revision_keeps_its_trades(sql_backend: SqlB
     for statement in _TRADES_OF_REVISION_2["sqlite" if isinstance(sql_backend, SqliteBackend) else "postgresql"]:
         await sql_backend.sql(statement)
     await sql_backend.sql("UPDATE {s}trueup_version SET version_num = '0002'")
+    return known
+
+
+async def test_a_store_of_the_second_revision_keeps_its_trades(sql_backend: SqlBackend) -> None:
+    """From the third on a trade is told by its order too."""
+    known = await _at_the_second_revision(sql_backend)
     assert (await upgrade(sql_backend.url)).revision == migrate.HEAD
     store = await sql_backend.store()
     owner = await store.claim("main", "me", 60)
-    other = trade(position_id=position.position_id, fill=fill(order_id="sold"))
+    other = trade(position_id=known.position_id, fill=fill(order_id="sold"))
     await store.commit(owner, changes(trades=(known, other)))
-    assert await store.trades_of(position.position_id) == [known, other]
+    assert await store.trades_of(known.position_id) == [known, other]
 
 
 async def test_what_somebody_built_on_the_trades_stays(sql_backend: SqlBackend) -> None:
-    store = await sql_backend.store()
-    owner = await store.claim("main", "me", 60)
-    position = await opened(store, owner)
-    known = trade(position_id=position.position_id, fill=fill(order_id="bought"))
-    await store.commit(owner, changes(trades=(known,)))
-    await store.aclose()
-    for statement in _TRADES_OF_REVISION_2["sqlite" if isinstance(sql_backend, SqliteBackend) else "postgresql"]:
-        await sql_backend.sql(statement)
-    await sql_backend.sql("UPDATE {s}trueup_version SET version_num = '0002'")
+    known = await _at_the_second_revision(sql_backend)
     await sql_backend.sql('ALTER TABLE {s}trades ADD COLUMN "my note" TEXT')
     await sql_backend.sql("UPDATE {s}trades SET \"my note\" = 'mine'")
     await sql_backend.sql("CREATE INDEX by_symbol ON {s}trades (symbol)")
@@ -211,7 +210,7 @@ async def test_what_somebody_built_on_the_trades_stays(sql_backend: SqlBackend) 
         left = await sql_backend.sql("SELECT name FROM sqlite_master WHERE name IN ('by_symbol', 'touch') ORDER BY 1")
         assert left == [("by_symbol",), ("touch",)]
     store = await sql_backend.store()
-    assert await store.trades_of(position.position_id) == [known]
+    assert await store.trades_of(known.position_id) == [known]
 
 
 async def test_a_store_of_the_first_revision_keeps_its_rows(sql_backend: SqlBackend) -> None:

@@ -91,7 +91,7 @@ def test_the_totals_add_up() -> None:
     assert "| longer runs | 1 |" in lines
     assert "| simulated days | 1.0 |" in lines
     assert "| of a short run | 151.5 on average, at least 151 |" in lines
-    assert "| digests of the judge | `j1` 1 runs, `j2` 2 runs |" in lines
+    assert "| digest of the judge: runs | `j1`: 1, `j2`: 2 |" in lines
     assert "| runs with a violation | 1 |" in lines
     assert "| simulated hours per CPU hour | 29,207 |" in lines
     assert "| simulated hours per hour of one process | 14,603 |" in lines

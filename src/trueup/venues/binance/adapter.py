@@ -274,6 +274,7 @@ class BinanceVenue(VenueBase):
             portfolio_margin=False,  # such an account is refused (-2015) before it can be asked anything here
             weight_used=self.client.budget.weight_used,
             weight_limit=self.client.budget.weight_limit,
+            weight_of="request weight of a minute, for all that comes from this address",
             notes=("canTrade and canWithdraw are the account's, not this key's: the futures API does not tell those",),
         )
 

@@ -347,6 +347,7 @@ class BybitVenue(VenueBase):
             portfolio_margin=None if info.margin_mode is None else info.margin_mode == "PORTFOLIO_MARGIN",
             weight_used=None if tightest is None else tightest[1] - tightest[0],
             weight_limit=None if tightest is None else tightest[1],
+            weight_of="requests of a second, on the endpoint with least room",
             notes=("the position mode is that of BTCUSDT: Bybit keeps one per coin or symbol",),
             warnings=("a classic account: only unified trading accounts are supported",) if classic else (),
         )
