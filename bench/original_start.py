@@ -1,7 +1,11 @@
-"""The original system's start, on a venue that serves: `python -m bench.original_start FILE` (FILE as `bench.served` prints it).
+"""The original system's start, on a venue that serves: `python -m bench.original_start FILE [--once]`.
 
-One ccxt exchange object an account, as it had one an exchange: it loads its markets, fetches the positions, compares them with
-the book (`bench.original`), writes every row by a statement of its own, and then asks for each position's conditional orders.
+FILE is as `bench.served` prints it. One ccxt exchange object an account, as it had one an exchange.
+It loads its markets, and then
+
+1. synchronizes: the positions, the comparison with the book (`bench.original`), a statement of its own for every row;
+2. loads: before it trusts a row it asks for all positions again and looks for that one (`--once` leaves this out);
+3. checks protection: for every position it asks for the conditional orders of its symbol.
 """
 
 from __future__ import annotations
@@ -32,7 +36,15 @@ def _exchange(url: str, key: str, secret: str) -> Any:
     return exchange
 
 
-async def synchronize(url: str, account: dict[str, Any], book: sqlite3.Connection) -> int:
+async def _exists(exchange: Any, symbol: str) -> bool:
+    """Whether all positions, asked for once more, have that one."""
+    for position in await exchange.fetch_positions():
+        if normalize_symbol(position["symbol"]) == symbol and abs(float(position.get("contracts") or 0)) > 0:
+            return True
+    return False
+
+
+async def start(url: str, account: dict[str, Any], book: sqlite3.Connection, *, once: bool) -> int:
     """One account; how many positions are verified and have a stop."""
     exchange = _exchange(url, account["key"], account["secret"])
     try:
@@ -47,7 +59,8 @@ async def synchronize(url: str, account: dict[str, Any], book: sqlite3.Connectio
                 book.execute(_UPDATE, (quantity, mark, pnl, row_id))
         covered = 0
         unified = {normalize_symbol(symbol): symbol for symbol in exchange.symbols}
-        for symbol in found["verified"]:
+        loaded = [symbol for symbol in found["verified"] if once or await _exists(exchange, symbol)]
+        for symbol in loaded:
             orders = await exchange.fetch_open_orders(unified[symbol], params={"trigger": True})
             covered += any(order.get("triggerPrice") for order in orders)
         return covered
@@ -55,7 +68,7 @@ async def synchronize(url: str, account: dict[str, Any], book: sqlite3.Connectio
         await exchange.close()
 
 
-async def main(venue: dict[str, Any]) -> None:
+async def main(venue: dict[str, Any], *, once: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         book = sqlite3.connect(Path(folder, "book.db"))
         book.execute(
@@ -66,7 +79,7 @@ async def main(venue: dict[str, Any]) -> None:
             rows = [(one["name"], symbol, float(size)) for symbol, _, size, _ in one["positions"]]
             book.executemany("INSERT INTO positions (account, symbol, quantity) VALUES (?, ?, ?)", rows)
         book.commit()
-        done = sum([await synchronize(venue["url"], one, book) for one in venue["accounts"]])
+        done = sum([await start(venue["url"], one, book, once=once) for one in venue["accounts"]])
         book.close()
     held = sum(len(one["positions"]) for one in venue["accounts"])
     if done != held:
@@ -74,4 +87,4 @@ async def main(venue: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), once="--once" in sys.argv[2:]))

@@ -21,7 +21,8 @@ __all__ = ["Redactor", "Secret", "SecretKind", "SecretRef", "hide_userinfo", "is
 _HIDDEN = "***"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_REDACTED = 4  # a shorter secret would strike innocent text out
-_LONGEST_BEGIN = 12
+_PIECE, _STRIDE = 12, 8
+_LONG = _PIECE + _STRIDE - 1  # a secret so long has one of its first pieces at a multiple of the stride, wherever it stands
 
 
 def is_environment_name(text: str) -> bool:
@@ -145,8 +146,8 @@ class Redactor:
     def __init__(self) -> None:
         self._values: set[str] = set()
         self._ordered: list[str] = []  # longest first; empty: to be made anew
-        self._begins: set[str] = set()
-        self._size = 0
+        self._pieces: set[str] = set()
+        self._short: set[str] = set()
 
     def add(self, secret: Secret) -> None:
         """Also strikes out the password of a URL, alone."""
@@ -155,17 +156,18 @@ class Redactor:
             if text is not None and len(text) >= _SHORTEST_REDACTED:
                 self._values.add(text)
                 self._ordered = []
+                if len(text) < _LONG:
+                    self._short.add(text)
+                else:
+                    self._pieces.update(text[at : at + _PIECE] for at in range(_STRIDE))
 
     def clean(self, text: str) -> str:
         """The text with `***` in place of each known secret. A text without any is as quick with thousands of them."""
-        if len(self._ordered) != len(self._values):
-            ordered = sorted(self._values, key=len, reverse=True)
-            self._size = min(_LONGEST_BEGIN, len(ordered[-1]))
-            self._begins = {value[: self._size] for value in ordered}
-            self._ordered = ordered
-        size = self._size
-        if self._begins.isdisjoint([text[at : at + size] for at in range(len(text) - size + 1)]):
+        pieces = [text[at : at + _PIECE] for at in range(0, len(text) - _PIECE + 1, _STRIDE)]
+        if self._pieces.isdisjoint(pieces) and not any(short in text for short in self._short):
             return text
+        if len(self._ordered) != len(self._values):
+            self._ordered = sorted(self._values, key=len, reverse=True)
         for value in self._ordered:
             text = text.replace(value, _HIDDEN)
         return text

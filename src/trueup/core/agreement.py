@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import overload
 
 import msgspec
@@ -71,7 +71,7 @@ def agree(
     *,
     as_of_ms: int,
     refresh_after_ms: int,
-    doubtful: Container[PositionKey],
+    doubtful: Set[PositionKey],
 ) -> tuple[Agreed, list[PositionKey]]:
     """Rows that agree with the view, and the keys of the book that have to be decided.
 
@@ -97,7 +97,7 @@ def agree(
             and row.quantity == report.quantity
             and row.entry_price == report.entry_price
             and row.suspected_since_ms is None
-            and key not in doubtful
+            and not (doubtful and key in doubtful)
         ):
             name(key)
             keep(row)

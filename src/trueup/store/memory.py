@@ -245,6 +245,8 @@ class MemoryStore:
         return sorted(found, key=lambda mark: (mark.first_at_ms, mark.key.symbol, mark.key.side, mark.kind))
 
     async def trailing(self, account: str) -> list[TrailingRecord]:
+        if not self._rows.trailing:
+            return []
         book = {row.position_id for row in (await self.active(account)).positions}
         return [record for position_id, record in sorted(self._rows.trailing.items()) if position_id in book]
 

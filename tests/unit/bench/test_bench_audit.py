@@ -30,8 +30,11 @@ def test_the_audit_is_measured_beside_the_others() -> None:
 
 
 def test_a_cold_start_is_measured_beside_the_originals() -> None:
-    cold, again = cold_start.measure(2, 3, 1, 2)
+    cold, again, *originals = cold_start.measure(2, 3, 1, 2)
     assert (cold.id, again.id) == ("cold_start_cpu_s", "cold_start_again_cpu_s")
+    assert [one.id for one in originals] == ["cold_start_original_cpu_s", "cold_start_original_once_cpu_s"]
+    assert cold.reference_value == originals[0].value
+    assert all(one.value > 0 for one in originals)
     for figure in (cold, again):
         assert figure.n == 6
         assert figure.value > 0

@@ -98,20 +98,34 @@ class PositionReader:
     ) -> list[PositionReport | None] | None:
         """What rows in the same order, of the same positions, are read to; None: it is another list."""
         told: list[PositionReport | None] = []
+        tell, replace = told.append, msgspec.structs.replace
         for row, before, known in zip(rows, self._rows, self._told, strict=True):
             if row.symbol != before.symbol or row.__class__ is not PlainPositionRow:
                 return None
             if known is None:
                 if row.position_amt != before.position_amt:
                     return None
-                told.append(None)
+                tell(None)
                 continue
-            report = _at_other_prices(row, before, known)
-            if report is None:
-                report = _plain_report(row, catalog.listed(CATEGORY)[row.symbol], leverages)
-                if report is None or report.side is not known.side or report.hedge is not known.hedge:
-                    return None
-            told.append(report)
+            if (
+                row.update_time == before.update_time
+                and row.position_amt == before.position_amt
+                and row.entry_price == before.entry_price
+                and row.position_side == before.position_side
+                and row.liquidation_price == before.liquidation_price
+                and row.leverage is before.leverage
+            ):
+                try:
+                    mark_price = Decimal(row.mark_price)
+                    if mark_price > ZERO and mark_price.is_finite():
+                        tell(replace(known, mark_price=mark_price))
+                        continue
+                except ArithmeticError:
+                    pass
+            report = _plain_report(row, catalog.listed(CATEGORY)[row.symbol], leverages)
+            if report is None or report.side is not known.side or report.hedge is not known.hedge:
+                return None
+            tell(report)
         return told
 
 
@@ -150,29 +164,6 @@ def read_positions(
 ) -> ReadPositions:
     """Reads one answer by itself; see `PositionReader.read`."""
     return PositionReader().read(rows, catalog, source, leverages)
-
-
-def _at_other_prices(row: PlainPositionRow, before: PositionRow, report: PositionReport) -> PositionReport | None:
-    """What `before` was read to, with this row's prices of the market; None: it differs in something else."""
-    if (
-        row.update_time != before.update_time
-        or row.position_amt != before.position_amt
-        or row.entry_price != before.entry_price
-        or row.position_side != before.position_side
-        or row.leverage is not before.leverage
-    ):
-        return None
-    liquidation = row.liquidation_price
-    try:
-        mark_price = Decimal(row.mark_price)
-        if not (mark_price > ZERO and mark_price.is_finite()):
-            return None
-        if liquidation == before.liquidation_price:
-            return msgspec.structs.replace(report, mark_price=mark_price)
-        liquidation_price = positive_or_none(liquidation, "liquidationPrice")
-    except (ArithmeticError, Unreadable):
-        return None
-    return msgspec.structs.replace(report, mark_price=mark_price, liquidation_price=liquidation_price)
 
 
 def _plain_report(
