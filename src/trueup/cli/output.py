@@ -71,12 +71,12 @@ class Output:
 
     def json(self, value: object, *, one_line: bool = False) -> None:
         """One JSON document; `one_line` for streams of objects."""
-        text = json.dumps(value, ensure_ascii=True)  # with an indent of its own it takes five times as long
+        text = self._redact(json.dumps(value, ensure_ascii=True))  # with an indent of its own it takes five times as long
         if not one_line:
             from msgspec.json import format as pretty
 
             text = pretty(text, indent=2)
-        self.text(text)
+        self._write(text + "\n")
 
     def text(self, text: str) -> None:
         """A line (or several) of result, as it is, at once."""

@@ -21,7 +21,7 @@ __all__ = ["Redactor", "Secret", "SecretKind", "SecretRef", "hide_userinfo", "is
 _HIDDEN = "***"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_REDACTED = 4  # a shorter secret would strike innocent text out
-_PIECE, _STRIDE = 12, 8
+_PIECE, _STRIDE = 9, 10
 _LONG = _PIECE + _STRIDE - 1  # a secret so long has one of its first pieces at a multiple of the stride, wherever it stands
 
 

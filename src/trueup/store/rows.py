@@ -45,6 +45,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _OWN_LENGTH: Final = len("2026-01-01T12:00:00.000Z")
 _CLOCK_LENGTH: Final = len("2026-01-01 12:00:00")
+_MOST_DIGITS: Final = 64
 _LAST_YEAR: Final = 9000  # PostgreSQL's 'infinity' arrives as the year 9999
 
 POSITION_COLUMNS: Final = (
@@ -163,13 +164,13 @@ def _required_instant(value: object, where: _Where, column: str) -> int:
 
 
 def _finite(value: object, where: _Where, column: str, expected: str) -> Decimal:
-    """An exact number from either database."""
+    """An exact number from either database. One of hundreds of digits (``1e400``) is nobody's amount."""
     try:
         # Text of a bot: digits, not Python's notation with underscores.
         number = Decimal(value) if type(value) is str and "_" not in value else value
     except InvalidOperation:
         number = None
-    if not isinstance(number, Decimal) or not number.is_finite():
+    if not isinstance(number, Decimal) or not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
         raise Unreadable(where(column), expected=expected, found=value)
     return number
 

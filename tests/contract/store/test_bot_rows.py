@@ -81,6 +81,7 @@ async def test_empty_optional_columns_are_unknown(backend: Backend) -> None:
         {"quantity": "0"},
         {"quantity": "-1"},
         {"quantity": "NaN"},
+        {"quantity": "1e400"},
         {"side": "both"},
         {"exchange": "okx"},
         {"symbol": " "},
