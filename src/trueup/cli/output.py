@@ -71,7 +71,8 @@ class Output:
 
     def json(self, value: object, *, one_line: bool = False) -> None:
         """One JSON document; `one_line` for streams of objects."""
-        text = self._redact(json.dumps(value, ensure_ascii=True))  # with an indent of its own it takes five times as long
+        plain = json.dumps(value, ensure_ascii=True)  # with an indent of its own it takes five times as long
+        text = self._redact(plain)
         if not one_line:
             from msgspec.json import format as pretty
 

@@ -22,7 +22,8 @@ _HIDDEN = "***"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_REDACTED = 4  # a shorter secret would strike innocent text out
 _PIECE, _STRIDE = 9, 10
-_LONG = _PIECE + _STRIDE - 1  # a secret so long has one of its first pieces at a multiple of the stride, wherever it stands
+_LONG = _PIECE + _STRIDE - 1
+"""Wherever a secret so long stands, one of its first pieces stands at a multiple of the stride."""
 
 
 def is_environment_name(text: str) -> bool:

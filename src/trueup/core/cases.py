@@ -55,10 +55,19 @@ Moment = tuple[int | None, str | None]
 
 
 class AdoptionPolicy(Value, frozen=True, kw_only=True):
-    """`what`: ``adopt``, ``hold`` or ``ignore``; `after_ms`: how long a missing position must have been seen first."""
+    """`what`: ``adopt``, ``hold`` or ``ignore``; `after_ms`: how long a missing position must have been seen first.
+
+    `refused`: the database's words, where it takes no new rows now; empty: it takes them.
+    """
 
     what: str
     after_ms: int = 0
+    refused: str = ""
+
+    @property
+    def why_refused(self) -> str:
+        """For what stays out of the book while everything else of the account is kept true."""
+        return f"the database refuses its row: {self.refused}"
 
 
 class Policy(Value, frozen=True, kw_only=True):

@@ -382,6 +382,9 @@ def _missing(case: Case, report: PositionReport) -> Verdict:
     adoption = case.policy.adoption
     if adoption.what == "ignore":
         return Ignore(report=report)
+    if adoption.refused:
+        mark = sighting(case, MarkKind.MISSING, "", counts=False)
+        return Reject(report=report, mark=mark, why=adoption.why_refused, wait_ms=None)
     if _shows_what_ended(case, report.updated_at_ms):
         return LookAgain(why=f"the venue shows {case.key} in a state from before its close")
     mark = sighting(case, MarkKind.MISSING, "", counts=True)

@@ -255,7 +255,10 @@ class _Settler:
             return
         if any(_may_be(row, case, lifecycle, close) for row in self._standing):
             return
-        if self._in.applies and case.policy.adoption.what == "adopt":
+        if case.policy.adoption.refused:
+            why = f"opened and closed between two looks; {case.policy.adoption.why_refused}"
+            self._out.rejected.append(Quarantined(symbol=case.key.symbol, problem=why))
+        elif self._in.applies and case.policy.adoption.what == "adopt":
             self._lifecycles.add(identity)
             why = "opened and closed between two looks"
             self._insert(case, lifecycle, None, unverified=False, why=why, observed=observed)
@@ -265,6 +268,11 @@ class _Settler:
     ) -> None:
         """The open lifecycle after the closed one; a bot that writes its own rows is given its time for this one too."""
         adoption = case.policy.adoption
+        if adoption.refused:
+            fresh = msgspec.structs.replace(case, mark=None)
+            seen = sighting(fresh, MarkKind.MISSING, "", counts=False)
+            self._rejected(fresh, Reject(report=report, mark=seen, why=adoption.why_refused, wait_ms=None))
+            return
         approved = is_approved(self._in.holds, case.spot, in_book=False)
         if adoption.after_ms and self._in.applies and not approved:
             fresh = msgspec.structs.replace(case, mark=None)

@@ -36,8 +36,8 @@ from trueup.engine.identity import IdentityCheck
 from trueup.engine.looks import FoundTrue, Look, LookOptions, found_true, opened
 from trueup.engine.telling import Teller
 from trueup.engine.view import Keys, Scope, Union, unite
-from trueup.model.changes import ActiveBook, Committed, RecordedOrder
-from trueup.model.errors import ClockSkewed, Conflict, Unobserved
+from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder
+from trueup.model.errors import ClockSkewed, Conflict, InvariantBroken, Unobserved
 from trueup.model.events import EventType
 from trueup.model.holds import Hold, HoldState, Mark, MarkKind
 from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 __all__ = ["AccountReconciler"]
 
 _log = structlog.get_logger("trueup.engine")
+
+_REFUSED_S = 600.0
+"""So long after the database refused new rows none are tried."""
 
 _LOOKS = 4
 """How often a look is taken again at once because something moved under it."""
@@ -107,6 +110,8 @@ class AccountReconciler:
         self.found_true: FoundTrue | None = None
         self._tried: dict[int, int] = {}
         self._heard_until: dict[PositionKey, int] = {}
+        self.policy = plan.policy
+        self._refused_at_s = float("-inf")
 
     def venue_now_ms(self) -> int:
         """The venue's time now, as far as its clock was measured."""
@@ -155,6 +160,8 @@ class AccountReconciler:
     async def _once(self, owner: Owner, options: LookOptions, catalog: InstrumentCatalog, *, last: bool) -> Look | None:
         """One look; None: the view was older than what is known, take a newer one."""
         began_s = self._clock.monotonic_s()
+        if self.policy is not self.plan.policy and began_s - self._refused_at_s >= _REFUSED_S:
+            self.policy = self.plan.policy
         orders = await self.venue.open_orders() if options.orders else None
         view = await self.venue.positions()
         book = await self._store.active(self.plan.name)
@@ -247,7 +254,7 @@ class AccountReconciler:
             union.rows,
             union.reports,
             as_of_ms=view.as_of_ms,
-            refresh_after_ms=self.plan.policy.refresh_after_ms,
+            refresh_after_ms=self.policy.refresh_after_ms,
             doubtful={*marked, *self._heard_until, *learn},
         )
         if len(union.reports) > len(agreed):
@@ -263,7 +270,7 @@ class AccountReconciler:
             Conflict: A row changed meanwhile; nothing was written.
             NotOwner: Another process took the account over; nothing was written.
         """
-        committed = await self._teller.commit(owner, settlement.change_set(self.plan.name, situation.now_ms))
+        committed = await self._write(owner, settlement.change_set(self.plan.name, situation.now_ms))
         for case, _ in decided:
             for key in (case.key, case.key._replace(side=case.key.side.opposite)):
                 self._heard_until[key] = max(case.as_of_ms, self._heard_until.get(key, 0))
@@ -322,7 +329,7 @@ class AccountReconciler:
         catalog: InstrumentCatalog,
         learn: set[PositionKey],
     ) -> Case:
-        row, policy = union.rows.get(key), self.plan.policy
+        row, policy = union.rows.get(key), self.policy
         unreadable = view.quarantined[0] if view.quarantined else None
         blocked = (
             f"a row of the venue's answer could not be read ({unreadable.symbol}: {unreadable.problem})"
@@ -441,7 +448,7 @@ class AccountReconciler:
             if changes.is_empty:
                 look.book = book
             else:
-                committed = await self._teller.commit(owner, changes)
+                committed = await self._write(owner, changes)
                 _log.info(
                     "look.committed", account=self.plan.name, closed=len(settlement.closes), added=len(settlement.opens)
                 )
@@ -466,6 +473,24 @@ class AccountReconciler:
                 HeldReport(hold_id=hold_id or 0, kind=group.kind, positions=group.positions, summary=group.summary)
             )
         return committed
+
+    async def _write(self, owner: Owner, changes: ChangeSet) -> Committed:
+        """Commits. Where a rule of the database's own may refuse the new rows, they are left out for ten minutes.
+
+        Raises:
+            Conflict: A row changed meanwhile, or new rows were refused; nothing was written, look again.
+            NotOwner: Another process took the account over; nothing was written.
+        """
+        try:
+            return await self._teller.commit(owner, changes)
+        except InvariantBroken as broken:
+            if not changes.opens:
+                raise
+            _log.error("adoption.refused", account=self.plan.name, problem=str(broken))
+            adoption = msgspec.structs.replace(self.plan.policy.adoption, refused=str(broken))
+            self.policy = msgspec.structs.replace(self.plan.policy, adoption=adoption)
+            self._refused_at_s = self._clock.monotonic_s()
+            raise Conflict(str(broken)) from broken
 
 
 def _asks_record(case: Case) -> bool:

@@ -23,6 +23,9 @@ DATABASE_ERRORS = (exc.SQLAlchemyError, sqlite3.Error, OSError)
 READ_ONLY: Final = "25006"
 """What PostgreSQL answers to a write on a standby, or where somebody made the database read-only."""
 
+_RAISED: Final = "P0001"
+"""What PostgreSQL answers where a trigger of somebody's raised an exception."""
+
 _ID_KEYS: Final = ('"positions_pkey"', '"positions_id"')
 """PostgreSQL numbers on from its own last id, whatever ids a bot has written; each try takes the next."""
 
@@ -105,6 +108,8 @@ def translated(
                 f"{where}, {doing}: somebody gave a row the id that came next; nothing was written, read it again"
             )
         return InvariantBroken(f"{where}, {doing}: refused by a rule of the book: {words}; nothing was written")
+    if state == _RAISED:
+        return InvariantBroken(f"{where}, {doing}: refused by a trigger: {words}; nothing was written")
     if isinstance(error, exc.DataError) or (state is not None and state[:2] == "22"):
         return InvariantBroken(f"{where}, {doing}: a value that the database cannot hold: {words}")
     mend = _SQLITE_MENDS.get(name or "", "")
