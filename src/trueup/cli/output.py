@@ -71,13 +71,11 @@ class Output:
 
     def json(self, value: object, *, one_line: bool = False) -> None:
         """One JSON document; `one_line` for streams of objects."""
-        plain = json.dumps(value, ensure_ascii=True)  # with an indent of its own it takes five times as long
-        text = self._redact(plain)
-        if not one_line:
-            from msgspec.json import format as pretty
+        import msgspec
 
-            text = pretty(text, indent=2)
-        self._write(text + "\n")
+        encoded = msgspec.json.encode(value)
+        text = self._redact(encoded.decode() if encoded.isascii() else json.dumps(value, ensure_ascii=True))
+        self._write(msgspec.json.format(text, indent=0 if one_line else 2) + "\n")
 
     def text(self, text: str) -> None:
         """A line (or several) of result, as it is, at once."""

@@ -59,8 +59,6 @@ def open_venue(
     if venue not in VENUES:
         known = ", ".join(VENUES)
         raise ConfigurationError(f"accounts.{account}.venue: {venue!r} has no adapter; write one of {known}")
-    from trueup.venues.binance.adapter import BinanceVenue
-    from trueup.venues.bybit.adapter import BybitVenue
     from trueup.venues.client import TIMEOUT_S, make_client
     from trueup.venues.markets import Markets as OwnMarkets
 
@@ -77,5 +75,9 @@ def open_venue(
     )
     shared = markets if markets is not None else OwnMarkets(venue, clock)
     if venue == "binanceusdm":
+        from trueup.venues.binance.adapter import BinanceVenue
+
         return BinanceVenue(account, client, shared)
+    from trueup.venues.bybit.adapter import BybitVenue
+
     return BybitVenue(account, client, shared)
