@@ -13,14 +13,20 @@ if TYPE_CHECKING:
     from trueup.engine.manager import PositionManager
     from trueup.engine.synchronizer import PositionSynchronizer, synchronize_positions_on_startup
     from trueup.engine.trailing import SmartTrailingStopManager
+    from trueup.model.errors import AmbiguousSymbol, ConfigurationError, NotOwner, StoreUnavailable, TrueupError
     from trueup.model.events import EventType
     from trueup.model.instruments import normalize_symbol
 
 __all__ = [
+    "AmbiguousSymbol",
+    "ConfigurationError",
     "EventType",
+    "NotOwner",
     "PositionManager",
     "PositionSynchronizer",
     "SmartTrailingStopManager",
+    "StoreUnavailable",
+    "TrueupError",
     "__version__",
     "normalize_symbol",
     "open_manager",
@@ -30,6 +36,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    **dict.fromkeys(
+        ("AmbiguousSymbol", "ConfigurationError", "NotOwner", "StoreUnavailable", "TrueupError"), "trueup.model.errors"
+    ),
     "EventType": "trueup.model.events",
     "PositionManager": "trueup.engine.manager",
     "PositionSynchronizer": "trueup.engine.synchronizer",

@@ -35,6 +35,11 @@ def test_the_contracts_names_are_exported() -> None:
     assert set(trueup.__all__) >= CONTRACT
 
 
+def test_what_the_library_raises_on_purpose_can_be_caught_by_one_name() -> None:
+    for error in (trueup.AmbiguousSymbol, trueup.ConfigurationError, trueup.NotOwner, trueup.StoreUnavailable):
+        assert issubclass(error, trueup.TrueupError)
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         trueup.no_such_name  # noqa: B018 - the access is the test

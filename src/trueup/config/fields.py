@@ -60,6 +60,7 @@ __all__ = [
 
 SUPPORTED_VENUES = ("binanceusdm", "bybit")
 STORE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "postgresql", "postgresql+asyncpg", "postgres")
+_YEAR_S = 31_536_000
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -138,9 +139,9 @@ def _number(value: Any, expected: str) -> Decimal:
 
 
 def _seconds(value: Any) -> float:
-    expected = "expected a duration in seconds, a number from 0"
+    expected = f"expected a duration in seconds, a number from 0 to {_YEAR_S} (a year)"
     number = _number(value, expected)
-    if number < 0:
+    if not 0 <= number <= _YEAR_S:
         _refuse(expected)
     return float(number)
 

@@ -70,7 +70,7 @@ def parse_settings(text: str, path: Path, environ: Mapping[str, str]) -> Setting
 
 def _read(path: Path, *, by_default: bool) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors on Windows begin a text with a byte order mark
     except FileNotFoundError:
         where = "in this folder" if by_default else f"at {path}"
         name = f" {path.name}" if by_default else ""

@@ -22,6 +22,7 @@ FIELDS = [
     ("sync", "audit_interval_s", '"30"', ['= "30"', "a number from 0"]),
     ("sync", "audit_interval_s", "true", ["= true", "a number from 0"]),
     ("sync", "audit_interval_s", "inf", ["a number from 0"]),
+    ("sync", "audit_interval_s", "1e400", ["a number from 0 to 31536000 (a year)"]),
     ("sync", "audit_interval_s", "nan", ["a number from 0"]),
     ("sync", "orders_every", "0", ["= 0", "whole number from 1"]),
     ("sync", "orders_every", "1.5", ["= 1.5", "whole number from 1"]),

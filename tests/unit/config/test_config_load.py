@@ -184,3 +184,9 @@ def test_an_unknown_account_lists_the_known_ones() -> None:
 def test_steps_are_exact_pairs() -> None:
     settings = parse(f'[protection]\ntrailing_steps = [["3.0", "0.4"], [5, 0.2]]\n{ACCOUNT}')
     assert settings.protection.trailing_steps == ((Decimal("3.0"), Decimal("0.4")), (Decimal("5"), Decimal("0.2")))
+
+
+def test_a_byte_order_mark_before_the_text_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "trueup.toml"
+    path.write_text(ACCOUNT, encoding="utf-8-sig")
+    assert load_settings(path, {}).accounts == parse(ACCOUNT).accounts
