@@ -440,6 +440,7 @@ class Store(Protocol):
             NotOwner: The epoch is stale; nothing was written.
             Conflict: Another version than the one decided on, or a second active row of a key; nothing was written.
             InvariantBroken: An illegal move of the lifecycle; nothing was written.
+            RowsRefused: A rule of the database's owner keeps new positions out; nothing was written.
         """
         ...
 

@@ -74,7 +74,9 @@ class Output:
         import msgspec
 
         encoded = msgspec.json.encode(value)
-        text = self._redact(encoded.decode() if encoded.isascii() else json.dumps(value, ensure_ascii=True))
+        if self._redact(encoded.decode()) != encoded.decode():
+            encoded = msgspec.json.encode(_in_texts(value, self._redact))
+        text = encoded.decode() if encoded.isascii() else json.dumps(msgspec.json.decode(encoded), ensure_ascii=True)
         self._write(msgspec.json.format(text, indent=0 if one_line else 2) + "\n")
 
     def text(self, text: str) -> None:
@@ -158,6 +160,17 @@ class Output:
 
 def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+
+
+def _in_texts(value: object, change: Callable[[str], str]) -> object:
+    """The document with each of its texts changed; a number is nobody's secret, whatever its digits."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(str(key)): _in_texts(one, change) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_texts(one, change) for one in value]
+    return value
 
 
 def _console(stream: TextIO) -> Console:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -151,10 +152,11 @@ class Redactor:
         self._short: set[str] = set()
 
     def add(self, secret: Secret) -> None:
-        """Also strikes out the password of a URL, alone."""
+        """Also strikes out the password of a URL, alone, and both as JSON writes them."""
         value = secret.reveal()
-        for text in (value, _password_of(value)):
-            if text is not None and len(text) >= _SHORTEST_REDACTED:
+        alone = [text for text in (value, _password_of(value)) if text is not None]
+        for text in (*alone, *(json.dumps(text, ensure_ascii=only)[1:-1] for text in alone for only in (True, False))):
+            if len(text) >= _SHORTEST_REDACTED:
                 self._values.add(text)
                 self._ordered = []
                 if len(text) < _LONG:

@@ -39,6 +39,7 @@ __all__ = [
     "Moment",
     "NeedsHistory",
     "Policy",
+    "Refused",
     "Reject",
     "Spot",
     "Suspect",
@@ -55,19 +56,10 @@ Moment = tuple[int | None, str | None]
 
 
 class AdoptionPolicy(Value, frozen=True, kw_only=True):
-    """`what`: ``adopt``, ``hold`` or ``ignore``; `after_ms`: how long a missing position must have been seen first.
-
-    `refused`: the database's words, where it takes no new rows now; empty: it takes them.
-    """
+    """`what`: ``adopt``, ``hold`` or ``ignore``; `after_ms`: how long a missing position must have been seen first."""
 
     what: str
     after_ms: int = 0
-    refused: str = ""
-
-    @property
-    def why_refused(self) -> str:
-        """For what stays out of the book while everything else of the account is kept true."""
-        return f"the database refuses its row: {self.refused}"
 
 
 class Policy(Value, frozen=True, kw_only=True):
@@ -87,6 +79,13 @@ class KnownOrder(Value, frozen=True, kw_only=True):
     client_order_id: str | None
     kind: OrderKind
     ours: bool
+
+
+class Refused(NamedTuple):
+    """Why the database takes no new row of a symbol now, of an open lifecycle and of an ended one; empty: it takes it."""
+
+    active: str = ""
+    ended: str = ""
 
 
 class Ending(NamedTuple):
@@ -143,6 +142,7 @@ class Case(Value, frozen=True, kw_only=True):
         absence_blocked: Why absence may not decide in this account now (a quarantined row), else None.
         approved: A person approved exactly this; the fresh look of this case still has the last word.
         learn: Read its past even if nothing moved: its beginning is not known yet.
+        refused: New rows of this symbol that the database did not take a moment ago.
     """
 
     key: PositionKey
@@ -163,6 +163,7 @@ class Case(Value, frozen=True, kw_only=True):
     absence_blocked: str | None = None
     approved: bool = False
     learn: bool = False
+    refused: Refused = Refused()
 
     def has_asked(self, what: str) -> bool:
         return self.history is not None and what in self.history.asked

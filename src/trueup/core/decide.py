@@ -34,7 +34,7 @@ from trueup.core.cases import (
     Verified,
 )
 from trueup.core.lifecycles import Segment, Trace, trace_fills
-from trueup.core.marks import is_confirmed, sighting, still_to_wait
+from trueup.core.marks import is_confirmed, refused_row, sighting, still_to_wait
 from trueup.core.rebuild import (
     LEAD_MS,
     SETTLES_MS,
@@ -382,11 +382,10 @@ def _missing(case: Case, report: PositionReport) -> Verdict:
     adoption = case.policy.adoption
     if adoption.what == "ignore":
         return Ignore(report=report)
-    if adoption.refused:
-        mark = sighting(case, MarkKind.MISSING, "", counts=False)
-        return Reject(report=report, mark=mark, why=adoption.why_refused, wait_ms=None)
     if _shows_what_ended(case, report.updated_at_ms):
         return LookAgain(why=f"the venue shows {case.key} in a state from before its close")
+    if case.refused.active and (adoption.what == "adopt" or case.approved):
+        return refused_row(case, report)
     mark = sighting(case, MarkKind.MISSING, "", counts=True)
     waited = case.as_of_ms - mark.first_at_ms
     if waited < adoption.after_ms and not case.approved:

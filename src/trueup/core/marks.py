@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import msgspec
 
-from trueup.core.cases import Case
+from trueup.core.cases import Case, Reject
 from trueup.model.holds import Mark, MarkKind
+from trueup.model.observations import PositionReport
 
-__all__ = ["is_confirmed", "sighting", "still_to_wait", "told"]
+__all__ = ["REFUSED", "is_confirmed", "refused_row", "sighting", "still_to_wait", "told"]
+
+REFUSED = "refused"
+"""Detail of the mark of a position that the database takes no row for."""
 
 _TOLD = " (told)"
 
@@ -40,6 +44,12 @@ def sighting(case: Case, kind: MarkKind, detail: str, *, counts: bool) -> Mark:
         count=mark.count + 1,
         detail=mark.detail,
     )
+
+
+def refused_row(case: Case, report: PositionReport) -> Reject:
+    """What the database takes no row for; its mark tells that from a position that waits for something else."""
+    mark = sighting(case, MarkKind.MISSING, REFUSED, counts=False)
+    return Reject(report=report, mark=mark, why=case.refused.active, wait_ms=None)
 
 
 def told(mark: Mark) -> tuple[Mark, bool]:

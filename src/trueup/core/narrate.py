@@ -18,6 +18,7 @@ from trueup.model.events import EventType, NewEvent, Severity
 from trueup.model.holds import Hold, HoldState, NewHold
 from trueup.model.observations import PositionReport
 from trueup.model.positions import CloseDetails, Evidence, Origin, Position, PositionStatus
+from trueup.model.times import time_text
 from trueup.model.values import to_json
 
 __all__ = [
@@ -269,6 +270,21 @@ def missing_rejected(case: Case, verdict: Reject, situation: Situation) -> NewEv
         "reason": verdict.why,
     }
     return _unowned(EventType.MISSING_POSITION_REJECTED, Severity.WARNING, case, situation, data)
+
+
+def missed_refused(case: Case, lifecycle: Lifecycle, close: CloseDetails, situation: Situation) -> NewEvent:
+    """A lifecycle that no look saw and that gets no row: this is all that the book tells of it."""
+    data: dict[str, object] = {
+        "side": lifecycle.side.value,
+        "quantity": _text(close.quantity),
+        "reason": case.refused.ended,
+        "opened_at": time_text(lifecycle.opened_at_ms),
+        "closed_at": time_text(close.closed_at_ms),
+        "exit_price": _text(close.exit_price),
+        "realized_pnl": _text(close.realized_pnl),
+        "net_pnl": _text(close.net_pnl),
+    }
+    return _unowned(EventType.MISSING_POSITION_REJECTED, Severity.ERROR, case, situation, data)
 
 
 def newly_suspected(verdict: Suspect, situation: Situation) -> NewEvent:

@@ -30,7 +30,7 @@ from trueup.core.cases import (
     Verified,
 )
 from trueup.core.holding import Holding, is_approved
-from trueup.core.marks import sighting, told
+from trueup.core.marks import REFUSED, refused_row, sighting, told
 from trueup.core.rebuild import is_recorded, may_be, shown_at
 from trueup.core.records import RowRef, closing, exit_order, learned, observation, recorded_trades, refreshed
 from trueup.core.review import cancel_of
@@ -255,11 +255,14 @@ class _Settler:
             return
         if any(_may_be(row, case, lifecycle, close) for row in self._standing):
             return
-        if case.policy.adoption.refused:
-            why = f"opened and closed between two looks; {case.policy.adoption.why_refused}"
+        if not self._in.applies or case.policy.adoption.what != "adopt":
+            return
+        self._lifecycles.add(identity)
+        if case.refused.ended:
+            why = f"opened and closed between two looks; {case.refused.ended}"
             self._out.rejected.append(Quarantined(symbol=case.key.symbol, problem=why))
-        elif self._in.applies and case.policy.adoption.what == "adopt":
-            self._lifecycles.add(identity)
+            self._event(narrate.missed_refused(case, lifecycle, close, self._in))
+        else:
             why = "opened and closed between two looks"
             self._insert(case, lifecycle, None, unverified=False, why=why, observed=observed)
 
@@ -268,12 +271,11 @@ class _Settler:
     ) -> None:
         """The open lifecycle after the closed one; a bot that writes its own rows is given its time for this one too."""
         adoption = case.policy.adoption
-        if adoption.refused:
-            fresh = msgspec.structs.replace(case, mark=None)
-            seen = sighting(fresh, MarkKind.MISSING, "", counts=False)
-            self._rejected(fresh, Reject(report=report, mark=seen, why=adoption.why_refused, wait_ms=None))
-            return
         approved = is_approved(self._in.holds, case.spot, in_book=False)
+        if case.refused.active and self._in.applies and (adoption.what == "adopt" or approved):
+            fresh = msgspec.structs.replace(case, mark=None)
+            self._rejected(fresh, refused_row(fresh, report))
+            return
         if adoption.after_ms and self._in.applies and not approved:
             fresh = msgspec.structs.replace(case, mark=None)
             seen = sighting(fresh, MarkKind.MISSING, "", counts=True)
@@ -336,7 +338,7 @@ class _Settler:
     def _rejected(self, case: Case, verdict: Reject) -> None:
         self._holding.undecided.add(case.spot)
         self._out.rejected.append(Quarantined(symbol=verdict.report.symbol, problem=verdict.why))
-        if case.mark is None:
+        if case.mark is None or (verdict.mark.detail == REFUSED and case.mark.detail != REFUSED):
             self._event(narrate.missing_rejected(case, verdict, self._in))
         self._mark(case, verdict.mark)
         self._out.wait(verdict.wait_ms)

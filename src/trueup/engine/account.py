@@ -22,7 +22,7 @@ import structlog
 
 from trueup.core import narrate, review
 from trueup.core.agreement import Agreed, agree
-from trueup.core.cases import Case, Close, Ending, LookAgain, Verdict, Verified
+from trueup.core.cases import Case, Close, Ending, LookAgain, Refused, Verdict, Verified
 from trueup.core.decide import decide_key
 from trueup.core.holding import is_approved
 from trueup.core.rebuild import endings
@@ -37,7 +37,7 @@ from trueup.engine.looks import FoundTrue, Look, LookOptions, found_true, opened
 from trueup.engine.telling import Teller
 from trueup.engine.view import Keys, Scope, Union, unite
 from trueup.model.changes import ActiveBook, ChangeSet, Committed, RecordedOrder
-from trueup.model.errors import ClockSkewed, Conflict, InvariantBroken, Unobserved
+from trueup.model.errors import ClockSkewed, Conflict, RowsRefused, Unobserved
 from trueup.model.events import EventType
 from trueup.model.holds import Hold, HoldState, Mark, MarkKind
 from trueup.model.observations import ClockReading, OrdersSnapshot, PositionsSnapshot, Quarantined
@@ -55,7 +55,9 @@ __all__ = ["AccountReconciler"]
 _log = structlog.get_logger("trueup.engine")
 
 _REFUSED_S = 600.0
-"""So long after the database refused new rows none are tried."""
+"""So long after the database refused a new row it is not tried again."""
+
+_TAKEN = Refused()
 
 _LOOKS = 4
 """How often a look is taken again at once because something moved under it."""
@@ -110,8 +112,7 @@ class AccountReconciler:
         self.found_true: FoundTrue | None = None
         self._tried: dict[int, int] = {}
         self._heard_until: dict[PositionKey, int] = {}
-        self.policy = plan.policy
-        self._refused_at_s = float("-inf")
+        self._refused: dict[tuple[str, bool], tuple[str, float]] = {}
 
     def venue_now_ms(self) -> int:
         """The venue's time now, as far as its clock was measured."""
@@ -160,8 +161,7 @@ class AccountReconciler:
     async def _once(self, owner: Owner, options: LookOptions, catalog: InstrumentCatalog, *, last: bool) -> Look | None:
         """One look; None: the view was older than what is known, take a newer one."""
         began_s = self._clock.monotonic_s()
-        if self.policy is not self.plan.policy and began_s - self._refused_at_s >= _REFUSED_S:
-            self.policy = self.plan.policy
+        self._refused = {new: told for new, told in self._refused.items() if began_s - told[1] < _REFUSED_S}
         orders = await self.venue.open_orders() if options.orders else None
         view = await self.venue.positions()
         book = await self._store.active(self.plan.name)
@@ -254,7 +254,7 @@ class AccountReconciler:
             union.rows,
             union.reports,
             as_of_ms=view.as_of_ms,
-            refresh_after_ms=self.policy.refresh_after_ms,
+            refresh_after_ms=self.plan.policy.refresh_after_ms,
             doubtful={*marked, *self._heard_until, *learn},
         )
         if len(union.reports) > len(agreed):
@@ -329,7 +329,7 @@ class AccountReconciler:
         catalog: InstrumentCatalog,
         learn: set[PositionKey],
     ) -> Case:
-        row, policy = union.rows.get(key), self.policy
+        row, policy = union.rows.get(key), self.plan.policy
         unreadable = view.quarantined[0] if view.quarantined else None
         blocked = (
             f"a row of the venue's answer could not be read ({unreadable.symbol}: {unreadable.problem})"
@@ -350,7 +350,12 @@ class AccountReconciler:
             absence_blocked=blocked,
             approved=bool(known.holds) and is_approved(known.holds, (key.symbol, key.side), in_book=row is not None),
             learn=key in learn,
+            refused=self._refused_of(key.symbol) if self._refused else _TAKEN,
         )
+
+    def _refused_of(self, symbol: str) -> Refused:
+        words = [self._refused.get((symbol, ended), ("", 0.0))[0] for ended in (False, True)]
+        return Refused(*words)
 
     async def _with_trades(self, cases: list[Case]) -> list[tuple[Case, Verdict | None]]:
         """Rows that the view lacks are held against the fills that the store recorded for them, what was never seen open
@@ -475,7 +480,7 @@ class AccountReconciler:
         return committed
 
     async def _write(self, owner: Owner, changes: ChangeSet) -> Committed:
-        """Commits. Where a rule of the database's own may refuse the new rows, they are left out for ten minutes.
+        """Commits. New rows that the database refuses are not tried again for ten minutes.
 
         Raises:
             Conflict: A row changed meanwhile, or new rows were refused; nothing was written, look again.
@@ -483,14 +488,14 @@ class AccountReconciler:
         """
         try:
             return await self._teller.commit(owner, changes)
-        except InvariantBroken as broken:
-            if not changes.opens:
-                raise
-            _log.error("adoption.refused", account=self.plan.name, problem=str(broken))
-            adoption = msgspec.structs.replace(self.plan.policy.adoption, refused=str(broken))
-            self.policy = msgspec.structs.replace(self.plan.policy, adoption=adoption)
-            self._refused_at_s = self._clock.monotonic_s()
-            raise Conflict(str(broken)) from broken
+        except RowsRefused as refused:
+            now_s = self._clock.monotonic_s()
+            for place, words in refused.problems.items():
+                new = changes.opens[place]
+                _log.error("row.refused", account=self.plan.name, symbol=new.key.symbol, problem=words)
+                why = f"the database refuses its row: {words}"
+                self._refused[new.key.symbol, new.close is not None] = why, now_s
+            raise Conflict(str(refused)) from refused
 
 
 def _asks_record(case: Case) -> bool:

@@ -22,7 +22,7 @@ from trueup.engine.histories import Histories
 from trueup.engine.telling import Teller
 from trueup.model.changes import ChangeSet
 from trueup.model.effects import AmendClose, Effect, EffectKind, EffectState, EffectUpdate
-from trueup.model.errors import AuthenticationRefused, Conflict, Rejected, Unobserved
+from trueup.model.errors import AuthenticationRefused, Conflict, Rejected, RowsRefused, Unobserved
 from trueup.model.positions import Evidence, Position, PositionStatus
 from trueup.model.values import from_json
 
@@ -87,8 +87,8 @@ class Amender:
             return False
         try:
             await self._amend(owner, effect, amend, record, case, found)
-        except Conflict as conflict:
-            await self._write(owner, effect, amend, str(conflict), ended=False, failed=True)
+        except (Conflict, RowsRefused) as refused:
+            await self._write(owner, effect, amend, str(refused), ended=False, failed=True)
             return False
         return True
 

@@ -111,7 +111,7 @@ class Listener:
         return heard_case(
             record.row,
             catalog.get(symbol),
-            self._reconciler.policy,
+            self._reconciler.plan.policy,
             slots=hearing.slots(symbol),
             heard=hearing.fills(symbol),
             recorded=[trade.fill for trade in record.trades],

@@ -6,6 +6,8 @@ One base; under it what may pass by itself (`Transient`), what will not (`Perman
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 __all__ = [
     "AccountMismatch",
     "AmbiguousSymbol",
@@ -20,6 +22,7 @@ __all__ = [
     "Permanent",
     "RateLimited",
     "Rejected",
+    "RowsRefused",
     "SlotsMissing",
     "StoreUnavailable",
     "Transient",
@@ -46,6 +49,19 @@ class Permanent(TrueupError):
 
 class InvariantBroken(TrueupError):
     """A promise of trueup's own code does not hold: a fault of ours, please report it."""
+
+
+class RowsRefused(Permanent):
+    """The database takes no row for some new positions, by a rule of its owner's (a trigger, a column). Nothing was written.
+
+    Attributes:
+        problems: The database's words, by the place of the position among those that were to be inserted.
+    """
+
+    def __init__(self, where: str, problems: Mapping[int, str]) -> None:
+        self.problems = dict(problems)
+        words = "; ".join(dict.fromkeys(self.problems.values()))
+        super().__init__(f"{where}: the database refuses {len(self.problems)} new rows of positions: {words}")
 
 
 class Unreadable(Permanent, ValueError):

@@ -148,7 +148,7 @@ def _kinds(table: sa.Table, names: Iterable[str]) -> dict[str, sa.Column[Any]]:
 
 
 class InsertBatch:
-    """Inserts rows and returns their ids in order."""
+    """Inserts rows and returns their ids in order; fewer ids than rows: somebody's trigger left some out."""
 
     def __init__(self, dialect: Dialect, table: sa.Table, names: Sequence[str], *, after: Any = None) -> None:
         self._dialect = dialect
@@ -172,8 +172,8 @@ class InsertBatch:
             # One statement draws its ids from the sequence in the order of its rows.
             return sorted(row[0] for row in await self._batch.fetch(connection, rows))
         first = await next_ids(connection, self._table.name)
-        await self._batch.run(connection, [(first + nth, *row) for nth, row in enumerate(rows)])
-        return list(range(first, first + len(rows)))
+        count = await self._batch.run(connection, [(first + nth, *row) for nth, row in enumerate(rows)])
+        return list(range(first, first + count))
 
 
 async def next_ids(connection: AsyncConnection, table: str) -> int:

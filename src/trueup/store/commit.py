@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from trueup.model.changes import ChangeSet, ClosePosition, Committed, NewPosition, UpdatePosition
 from trueup.model.effects import EffectState
-from trueup.model.errors import Conflict
+from trueup.model.errors import Conflict, RowsRefused
 from trueup.model.holds import HoldState, NewHold
 from trueup.model.times import DAY_MS
 from trueup.model.values import to_json
@@ -31,6 +31,7 @@ from trueup.store.batch import waves
 from trueup.store.changeset import Inserted, RowState
 from trueup.store.columns import closing_columns, opened_columns, order_row, trade_row, updated_columns
 from trueup.store.database import Database
+from trueup.store.failures import DATABASE_ERRORS, rule_of
 from trueup.store.limits import UNBOUND_DAYS, UNBOUND_KEPT
 from trueup.store.rows import TRADE_COLUMNS, storable
 from trueup.store.statements import OPEN_COLUMNS, UPDATE_COLUMNS, Statements, statements_for
@@ -126,9 +127,39 @@ class _Commit:
         )
 
     async def _open(self, opens: Sequence[NewPosition]) -> list[int]:
+        if not opens:
+            return []
         values = [opened_columns(opened, self._changes.now_ms) for opened in opens]
         rows = [tuple(value.get(name) for name in OPEN_COLUMNS) for value in values]
-        return await self._statements.open.run(self._connection, rows)
+        found, problem = await self._inserted_rows(rows)
+        if problem is None:
+            return found
+        problems = {}
+        for place, row in enumerate(rows):
+            words = (await self._inserted_rows([row], keep=False))[1]
+            if words is not None:
+                problems[place] = words
+        account = f"account {self._changes.account!r}"
+        raise RowsRefused(account, problems or dict.fromkeys(range(len(rows)), problem))
+
+    async def _inserted_rows(self, rows: Sequence[Sequence[Any]], *, keep: bool = True) -> tuple[list[int], str | None]:
+        """Ids of new positions, and why a rule of the table's owner refused them. `keep` False: only to see whether it does."""
+        savepoint = await self._connection.begin_nested()
+        problem: str | None = None
+        found: list[int] = []
+        try:
+            found = await self._statements.open.run(self._connection, rows)
+        except DATABASE_ERRORS as error:
+            problem = rule_of(error)
+            if problem is None:
+                raise
+        if problem is None and len(found) != len(rows):
+            problem = "a trigger leaves the row out"
+        if keep and problem is None:
+            await savepoint.commit()
+        else:
+            await savepoint.rollback()
+        return found, problem
 
     async def _update(self, updates: Sequence[UpdatePosition]) -> None:
         if not updates:

@@ -15,16 +15,13 @@ from sqlalchemy import exc
 from trueup.model.errors import ConfigurationError, Conflict, InvariantBroken, StoreUnavailable, TrueupError
 from trueup.store.tables import ACTIVE_KEY
 
-__all__ = ["DATABASE_ERRORS", "READ_ONLY", "sqlstate_of", "translated"]
+__all__ = ["DATABASE_ERRORS", "READ_ONLY", "rule_of", "sqlstate_of", "translated"]
 
 DATABASE_ERRORS = (exc.SQLAlchemyError, sqlite3.Error, OSError)
 """What a driver raises (a timeout is an OSError); `asyncpg.PostgresError` only while connecting."""
 
 READ_ONLY: Final = "25006"
 """What PostgreSQL answers to a write on a standby, or where somebody made the database read-only."""
-
-_RAISED: Final = "P0001"
-"""What PostgreSQL answers where a trigger of somebody's raised an exception."""
 
 _ID_KEYS: Final = ('"positions_pkey"', '"positions_id"')
 """PostgreSQL numbers on from its own last id, whatever ids a bot has written; each try takes the next."""
@@ -51,6 +48,10 @@ _PG_MENDS = {
     "55P03": "a lock was held for too long by another session",
 }
 _PERMANENT_PG = ("28", "3D")
+_NO_RULE_PG = ("08", "25", "28", "40", "53", "55", "57", "58", "XX")
+"""Classes that tell of the connection, the transaction, a lock or the server, not of the row."""
+_RULE_SQLITE = ("SQLITE_ERROR", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
+"""SQLITE_ERROR: a trigger that names a table or a column which is not there."""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -85,6 +86,17 @@ def _words(error: BaseException) -> str:
     return text.removeprefix("<class 'asyncpg.exceptions.").replace("'>:", ":") if text.startswith("<class") else text
 
 
+def rule_of(error: BaseException) -> str | None:
+    """The database's words where a rule of the table's owner refused a statement; None: it failed for another reason."""
+    words, state = _words(error), sqlstate_of(error)
+    if any(key in words for key in (ACTIVE_KEY, *_ID_KEYS)):
+        return None
+    if state is not None:
+        return None if state[:2] in _NO_RULE_PG else words
+    by_rule = isinstance(error, exc.IntegrityError) or _sqlite_name(error) in _RULE_SQLITE
+    return words if by_rule else None
+
+
 def translated(
     error: BaseException, *, where: str, doing: str, maybe_committed: bool = False, opening: bool = False
 ) -> TrueupError:
@@ -108,8 +120,6 @@ def translated(
                 f"{where}, {doing}: somebody gave a row the id that came next; nothing was written, read it again"
             )
         return InvariantBroken(f"{where}, {doing}: refused by a rule of the book: {words}; nothing was written")
-    if state == _RAISED:
-        return InvariantBroken(f"{where}, {doing}: refused by a trigger: {words}; nothing was written")
     if isinstance(error, exc.DataError) or (state is not None and state[:2] == "22"):
         return InvariantBroken(f"{where}, {doing}: a value that the database cannot hold: {words}")
     mend = _SQLITE_MENDS.get(name or "", "")
