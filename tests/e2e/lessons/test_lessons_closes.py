@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from lesson_desk import FILLS, Desk, open_desk
@@ -12,7 +14,7 @@ from tests.support.lessons import lesson
 from trueup.model.positions import Evidence
 from trueup.sim.faults import Fault, FaultKind
 from trueup.sim.world.requests import OrderRequest
-from trueup.sim.world.types import ExecType, Leg, OrderType, Side
+from trueup.sim.world.types import ExecType, Fill, Leg, OrderType, Side
 
 D = Decimal
 
@@ -235,25 +237,63 @@ async def test_lesson_19_liquidation_adl_settlement(bench: Bench, venue: str, he
     dated = next(i for i in bench.world.instruments(wire) if i.expiry_ms is not None and not i.inverse)
     leg = Leg.LONG if hedge else Leg.NET
     async with open_desk(bench, venue, hedge=hedge) as desk:
-        for symbol, quantity in (("ETHUSDT", "2"), ("SOLUSDT", "10"), (dated.symbol, "0.1")):
+        for symbol, quantity in (("ETHUSDT", "2"), ("SOLUSDT", "10"), (dated.symbol, "0.1"), ("BTCUSDT", "0.2")):
             bench.world.open_position(desk.name, symbol, "long", quantity)
-        assert len((await desk.sync(0)).added_missing) == 3
+        assert len((await desk.sync(0)).added_missing) == 4
+        await desk.moment()
+        bench.world.set_price("ETHUSDT", "2900")
         bench.world.liquidate(desk.name, "ETHUSDT")
-        bench.world.auto_deleverage(desk.name, "SOLUSDT")
-        bench.world.settle(dated.symbol, venue=wire)  # type: ignore[arg-type]
+        bench.world.auto_deleverage(desk.name, "SOLUSDT", price="161")
+        bench.world.settle(dated.symbol, "60321", venue=wire)  # type: ignore[arg-type]
+        bench.world.set_price("BTCUSDT", "60500")
+        bench.world.close_position(desk.name, "BTCUSDT", "long")
 
         closed = {position.symbol: position for position in (await desk.sync(0)).closed_phantom}
 
-        for symbol, unified, kind in (
-            ("ETHUSDT", "ETH/USDT:USDT", ExecType.LIQUIDATION),
-            ("SOLUSDT", "SOL/USDT:USDT", ExecType.ADL),
-            (dated.symbol, dated.unified, ExecType.SETTLEMENT),
-        ):
-            assert bench.world.look(desk.name).fills(symbol)[-1].exec_type is kind
+        by_venue = {
+            "ETHUSDT": ("ETH/USDT:USDT", ExecType.LIQUIDATION, "liquidation"),
+            "SOLUSDT": ("SOL/USDT:USDT", ExecType.ADL, "adl"),
+            dated.symbol: (dated.unified, ExecType.SETTLEMENT, "settlement"),
+            "BTCUSDT": ("BTC/USDT:USDT", ExecType.TRADE, "external"),
+        }
+        for symbol, (unified, kind, reason) in by_venue.items():
             (life,) = desk.lives(symbol, leg)
+            last = bench.world.look(desk.name).fills(symbol)[-1]
+            assert (last.exec_type, last.closed_quantity) == (kind, life.closed_quantity)
+            assert life.realized != 0, "no price is another's, or the entry's"
+            assert (last.fee == 0) is (kind is ExecType.SETTLEMENT), "a delivery costs nothing on the served venues"
             known = not hedge or venue == "bybit" or not life.funding
-            await desk.check_closed(closed[unified], life, kind.value, funding_known=known)
+            row = await desk.check_closed(closed[unified], life, reason, funding_known=known)
+            await _check_its_own_fill(desk, row, last)
+        assert len(closed) == 4
         assert await desk.active() == []
+
+
+async def _check_its_own_fill(desk: Desk, row: dict[str, Any], fill: Fill) -> None:
+    """The close, its one closing trade, its exit order and its event are made of this fill, and say what it was."""
+    (trade,) = [
+        trade for trade in await desk.rows("trades") if trade["position_id"] == row["id"] and not trade["opening"]
+    ]
+    assert trade["order_id"] == desk.id_of(fill.order_id)
+    if desk.venue == "bybit":
+        assert trade["kind"] == fill.exec_type.value
+    assert (D(trade["quantity"]), D(trade["price"]), D(trade["fee"])) == (fill.quantity, fill.price, fill.fee)
+    assert trade["fee_asset"] == fill.fee_asset or not fill.fee
+    assert D(row["exit_price"]) == fill.price
+    (exit_order,) = [
+        order for order in await desk.rows("orders") if order["position_id"] == row["id"] and order["is_exit"]
+    ]
+    assert (D(exit_order["filled_quantity"]), D(exit_order["average_price"])) == (fill.quantity, fill.price)
+    if desk.venue == "binanceusdm":  # what it was is not on a fill there: the order behind it tells
+        assert exit_order["client_order_id"] == fill.client_order_id
+    (told,) = [event for event in await desk.events("POSITION_CLOSED") if event.position_id == row["id"]]
+    assert (told.data["exit_reason"], told.data["evidence"]) == (row["exit_reason"], "fills")
+    assert told.data["closing_order_id"] == desk.id_of(fill.order_id)
+    assert told.data["closed_at_ms"] == fill.at_ms
+    assert (D(str(told.data["exit_price"])), D(str(told.data["realized_pnl"]))) == (fill.price, fill.realized_pnl)
+    assert told.data["fees"] == json.loads(row["fees"])
+    (life,) = desk.lives(fill.symbol, fill.leg)
+    assert sum(D(fee["amount"]) for fee in json.loads(row["fees"])) == life.fees
 
 
 @lesson(20)
