@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from lesson_desk import Desk, open_desk, settings_of
+from lesson_desk import Desk, open_desk, reopened, settings_of
 
 from tests.support.bench import Bench
 from tests.support.guard import Judge
@@ -79,19 +79,75 @@ async def test_lesson_17_the_stop_survives_a_restart(bench: Bench, venue: str) -
     bench.protection = {"protect_adopted": "true"}
     async with open_desk(bench, venue, "protect") as desk:
         desk.world.open_position(desk.name, ETH, "long", "2")
-        await desk.sync(0)
-        [before] = _stops(desk)
-        desk.world.reduce_position(desk.name, ETH, "long", "0.5")
-        async with open_program(settings_of(bench)) as program:
-            report = await program.manager.sync_exchange_positions(desk.name)
-            assert report.exit_code == 0
-        [after] = _stops(desk)
-        assert after.conditional_id != before.conditional_id
-        assert after.quantity == D("1.5")
-        assert not desk.order_is_open(before)
-        async with open_program(settings_of(bench)) as program:
-            assert (await program.manager.sync_exchange_positions(desk.name)).protection.placed == ()
-        assert [stop.conditional_id for stop in _stops(desk)] == [after.conditional_id]
+        (adopted,) = (await desk.sync(0)).added_missing
+    [before] = _stops(desk)
+    await _check_stops(desk, adopted.position_id, standing=before, ended=[])
+
+    async with reopened(desk) as again:
+        report = await again.sync(0)
+    assert report.protection.placed == report.protection.cancelled == report.protection.unprotected == ()
+    await _check_stops(desk, adopted.position_id, standing=before, ended=[])
+
+    desk.world.reduce_position(desk.name, ETH, "long", "0.5")  # while nothing runs
+    async with reopened(desk) as again:
+        report = await again.sync(0)
+    [after] = _stops(desk)
+    assert after.conditional_id != before.conditional_id
+    assert (after.quantity, after.trigger_price) == (D("1.5"), before.trigger_price)
+    assert (len(report.protection.placed), len(report.protection.cancelled)) == (1, 1)
+    await _check_stops(desk, adopted.position_id, standing=after, ended=[before])
+
+    desk.world.cancel_conditional(desk.name, after.conditional_id)  # somebody's hand, while nothing runs
+    assert _stops(desk) == []
+    async with reopened(desk) as again:
+        await again.sync(0)
+    [replaced] = _stops(desk)
+    assert (replaced.quantity, replaced.trigger_price) == (after.quantity, after.trigger_price)
+    await _check_stops(desk, adopted.position_id, standing=replaced, ended=[before, after])
+
+    async with reopened(desk) as again:
+        report = await again.sync(0)
+    assert report.protection.placed == report.protection.cancelled == ()
+    await _check_stops(desk, adopted.position_id, standing=replaced, ended=[before, after])
+
+
+@lesson(17, words="a bot's own stop price is read from its row, whatever the market did while nothing ran")
+async def test_lesson_17_the_bots_stop_price_survives_a_restart(bench: Bench, venue: str) -> None:
+    async with open_desk(bench, venue, "protect") as desk:
+        position = desk.world.open_position(desk.name, ETH, "short", "2")
+        bench.insert_row(desk.name, venue, ETH, "short", "2", str(position.entry_price))
+        bench.execute("UPDATE positions SET stop_loss = '3111.5', take_profit = '2500'")
+        (row,) = (await desk.sync(0)).verified
+    [before] = _stops(desk)
+    assert before.trigger_price == D("3111.5")
+    desk.world.cancel_conditional(desk.name, before.conditional_id)
+    desk.world.set_price(ETH, "2900")
+    async with reopened(desk) as again:
+        await again.sync(0)
+    [after] = _stops(desk)
+    assert (after.trigger_price, after.side, after.quantity) == (D("3111.5"), Side.BUY, D(2))
+    await _check_stops(desk, row.position_id, standing=after, ended=[before])
+    (kept,) = await desk.active()
+    assert (D(kept["stop_loss"]), D(kept["take_profit"])) == (D("3111.5"), D(2500))
+
+
+async def _check_stops(desk: Desk, number: int, *, standing: ConditionalOrder, ended: list[ConditionalOrder]) -> None:
+    """Counted on the venue and in the store: every order that ever was, and the one of them that stands."""
+    every = desk.world.look(desk.name).conditionals(ETH)
+    known = {standing.conditional_id, *(order.conditional_id for order in ended)}
+    assert len(every) == len(known)
+    assert {order.conditional_id for order in every} == known
+    assert [order.conditional_id for order in every if order.is_open] == [standing.conditional_id]
+    assert standing.client_order_id.startswith(f"tu-sl-{number}-")
+    rows = await desk.rows("orders")
+    assert {row["position_id"] for row in rows} == {number}
+    assert len({row["order_id"] for row in rows}) == len(rows) == len(known)
+    (recorded,) = [row for row in rows if row["status"] == "open"]
+    assert (recorded["client_order_id"], bool(recorded["ours"])) == (standing.client_order_id, True)
+    assert (D(recorded["trigger_price"]), D(recorded["quantity"])) == (standing.trigger_price, standing.quantity)
+    assert [row["id"] for row in await desk.active()] == [number]
+    assert {effect["state"] for effect in await desk.acts()} == {"done"}
+    assert len([row for row in await desk.rows("events") if row["type"] == "STOP_PLACED"]) == len(known)
 
 
 @lesson(21)
