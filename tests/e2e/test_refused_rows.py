@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.bench import Bench, open_bench
 from tests.support.postgres import PostgresServer
+from trueup.sim.faults import Fault, FaultKind
 
 _RULE = "CREATE TRIGGER rule BEFORE INSERT ON positions WHEN {} BEGIN SELECT RAISE({}); END"
 _REFUSE = "ABORT, 'strategy is missing'"
@@ -110,6 +112,48 @@ async def test_while_the_account_is_paused_a_refusal_is_told_once(bench: Bench) 
     for _ in range(3):
         await bench.sync_report(name, 3)
     assert len(await bench.events("MISSING_POSITION_REJECTED")) == 1
+
+
+async def test_an_amendment_that_brings_a_refused_row_keeps_no_other_waiting(bench: Bench) -> None:
+    """BTC was closed on absence; its history now tells its own end and a lifecycle after it, which gets no row."""
+    name = bench.account("main", "binanceusdm")
+    bench.sync |= {"mass_close_fraction": "1.0", "confirm_after_s": "1", "new_row_grace_s": "1"}
+    for symbol, quantity in (("BTCUSDT", "0.010"), ("SOLUSDT", "5"), ("ETHUSDT", "1")):
+        bench.world.open_position(name, symbol, "long", quantity)
+    await bench.run("status")
+    entry = str(bench.world.look(name).fills("BTCUSDT")[0].price)
+    bench.insert_row(name, "binanceusdm", "BTC/USDT:USDT", "long", "0.010", entry)
+    bench.fault(Fault(FaultKind.EMPTY, path="/fapi/v1/userTrades"))
+    await bench.sync_report(name, 0)
+    bench.world.close_position(name, "BTCUSDT", "long")
+    bench.world.open_position(name, "BTCUSDT", "long", "0.030")
+    bench.world.set_price("BTCUSDT", "58000")
+    bench.world.close_position(name, "BTCUSDT", "long")
+    await bench.sync_report(name, 0)
+    bench.mend()
+    bench.execute(_RULE.format("1", _REFUSE))
+    bench.world.close_position(name, "SOLUSDT", "long")
+
+    report = await _amended(bench, name)
+
+    assert _symbols(report["closed_phantom"]) == {"SOL/USDT:USDT"}
+    await _amended(bench, name)
+    amendments = {json.loads(row["payload"])["symbol"]: row for row in bench.rows("effects")}
+    assert (amendments["BTC/USDT:USDT"]["state"], amendments["BTC/USDT:USDT"]["attempts"]) == ("pending", 0)
+    assert amendments["SOL/USDT:USDT"]["attempts"] == 1
+
+    bench.execute("DROP TRIGGER rule")
+    await _amended(bench, name)
+    found = {(row["quantity"], row["evidence"]) for row in await bench.positions("closed") if "BTC" in row["symbol"]}
+    assert found == {("0.010", "fills"), ("0.030", "fills")}
+
+
+async def _amended(bench: Bench, name: str) -> Any:
+    """A pass to which every amendment is due."""
+    bench.execute(
+        "UPDATE effects SET created_at_ms = created_at_ms - 400000, next_attempt_at_ms = 0 WHERE kind = 'amend_close'"
+    )
+    return await bench.sync_report(name, 0)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueup.cli import render_json
+from trueup.cli.output import Output
 from trueup.cli.services import CloseOutcome, HoldOutcome
+from trueup.config import Secret
+from trueup.config.secrets import Redactor
 from trueup.model.errors import InvariantBroken, StoreUnavailable
 from trueup.model.events import EventType, Severity
 from trueup.model.holds import HoldState
@@ -303,3 +306,19 @@ def test_what_a_close_came_to(run: Run, services: FakeServices) -> None:
         result = run(*words, "--json")
         shown = check("close", result.stdout)
         assert (shown["done"], len(shown["closed"]), len(shown["open"]), result.exit_code) == (False, 1, 1, 5)
+
+
+@pytest.mark.parametrize("one_line", [True, False])
+def test_a_secret_is_struck_out_of_texts_and_never_out_of_a_number(
+    capsys: pytest.CaptureFixture[str], one_line: bool
+) -> None:
+    odd = 'pa"ss\\wörd'
+    redactor = Redactor()
+    for secret in ("4321", "null", odd):
+        redactor.add(Secret(secret))
+
+    document = {"position_id": 4321, "note": "key 4321", odd: [f"<{odd}>", None, 1.5, True], "plain": "ä"}
+    Output(redactor.clean).json(document, one_line=one_line)
+
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {"position_id": 4321, "note": "key ***", "***": ["<***>", None, 1.5, True], "plain": "ä"}

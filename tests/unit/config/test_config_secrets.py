@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import string
 import traceback
@@ -221,6 +222,15 @@ def test_the_redactor_strikes_out_what_it_is_told_of_later() -> None:
     redactor.add(Secret("pass"))
 
     assert redactor.clean("key: pass") == "key: ***"
+
+
+def test_the_redactor_knows_a_secret_as_json_writes_it() -> None:
+    redactor = Redactor()
+    odd = 'pa"ss\\wörd'
+    redactor.add(Secret(odd))
+
+    assert redactor.clean(json.dumps({"a": odd})) == '{"a": "***"}'
+    assert redactor.clean(json.dumps({"a": odd}, ensure_ascii=False)) == '{"a": "***"}'
 
 
 def test_settings_of_one_file_do_not_know_anothers_secrets() -> None:
