@@ -4,7 +4,8 @@ FILE is as `bench.served` prints it. One ccxt exchange object an account, as it 
 It loads its markets, and then
 
 1. synchronizes: the positions, the comparison with the book (`bench.original`), a statement of its own for every row;
-2. loads: before it trusts a row it asks for all positions again and looks for that one (`--once` leaves this out);
+2. loads (`PositionManager.load_positions_from_db`): before it trusts a row it asks for all positions again and looks for that one
+   (`verify_position_exists`; `--once` leaves this out);
 3. checks protection: for every position it asks for the conditional orders of its symbol.
 """
 
